@@ -1,0 +1,206 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"castad/internal/fault"
+)
+
+// Paid is a call to a provider that must not be made twice by mistake.
+type Paid struct {
+	Purpose     string // tells the calls of one run apart
+	Provider    string
+	Request     any   // frozen as JSON with the intent; what is sent is read back from there
+	PriceMicros int64 // expected price, millionths of a US dollar
+	Timeout     time.Duration
+	// Call makes the call and returns the provider's id. Its errors must be classified by internal/fault: only an
+	// error that says so is a refusal; a plain one counts as an unknown outcome.
+	Call func(ctx context.Context, job Job) (externalID string, err error)
+	// Find asks the provider for a call whose outcome is unknown: its id, or "" if the provider surely has no such call
+	// and a new one may be made. fault.Unsure says that it can't tell yet. nil means that the provider can't be asked.
+	Find func(ctx context.Context, job Job) (externalID string, err error)
+	// Repeat says that a second call costs nothing, or less than a wait, by policy: an unknown outcome is called again.
+	Repeat bool
+}
+
+// CodeOutcomeUnknown is what a run waits for when a call may or may not have been accepted.
+const CodeOutcomeUnknown = "outcome_unknown"
+
+// PayOnce returns the accepted job of the run and purpose, making the call only if none was made before: intent first,
+// then the call, then the provider's id. It is safe against crashes at every point, redeliveries and other workers by
+// the unique key of provider_job and the claim's fence: whoever finds a job that was sent asks the provider instead of
+// paying again. Errors: what Call was refused with; fault Uncertain with CodeOutcomeUnknown; ErrLeaseLost.
+func (db *DB) PayOnce(ctx context.Context, c Claim, p Paid) (Job, error) {
+	job, err := db.FindJob(ctx, c.Run, p.Purpose)
+	switch {
+	case errors.Is(err, ErrNotFound):
+		job, err = db.plan(ctx, c, p, 1)
+	case err == nil && job.Status == JobRefused:
+		job, err = db.plan(ctx, c, p, job.Try+1)
+	}
+	if err != nil {
+		return Job{}, err
+	}
+	if job.Uncertain() {
+		if job, err = db.resolve(ctx, c, p, job); err != nil {
+			return Job{}, err
+		}
+	}
+	if job.Status == JobAccepted || job.Status == JobSettled {
+		return job, nil
+	}
+	return db.call(ctx, c, p, job)
+}
+
+const (
+	callTimeout  = 2 * time.Minute // of Paid.Timeout when it is 0
+	writeTimeout = 2 * time.Minute // for writing an answer down, over a restart of the database
+)
+
+func (p Paid) timeout() time.Duration {
+	if p.Timeout > 0 {
+		return p.Timeout
+	}
+	return callTimeout
+}
+
+// call makes a planned call. Once the intent says "sent", the call isn't cut short by the program's end: its time limit
+// is its own, because an answer that nobody waits for is an unknown outcome.
+func (db *DB) call(ctx context.Context, c Claim, p Paid, job Job) (Job, error) {
+	if err := db.send(ctx, c, job); err != nil {
+		return Job{}, err
+	}
+	calling, cancel := context.WithTimeout(context.WithoutCancel(ctx), p.timeout())
+	id, err := p.Call(calling, job)
+	cancel()
+	writing, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)
+	defer cancel()
+	if err == nil {
+		job.Fresh = true
+		err := db.answer(writing, &job, JobAccepted, id, "", "")
+		return job, err
+	}
+	return Job{}, db.refused(writing, p, &job, err)
+}
+
+// refused writes down a failed call: a classified error other than Uncertain is a refusal, all else an unknown outcome.
+func (db *DB) refused(ctx context.Context, p Paid, job *Job, cause error) error {
+	status, code := JobUnknown, CodeOutcomeUnknown
+	kind := fault.Of(cause)
+	if fault.Classified(cause) && kind.Kind != fault.Uncertain {
+		status, code = JobRefused, kind.Code
+	}
+	if err := db.answer(ctx, job, status, "", code, cause.Error()); err != nil {
+		return fault.Unsure(CodeOutcomeUnknown, errors.Join(cause, err))
+	}
+	if status == JobRefused {
+		return fmt.Errorf("%s call to %s: %w", p.Purpose, p.Provider, cause)
+	}
+	return fault.Unsure(CodeOutcomeUnknown, fmt.Errorf("%s call to %s: %w", p.Purpose, p.Provider, cause))
+}
+
+// resolve finds out what became of a call of which nobody knows. It returns the job accepted, or a planned one for a
+// new call; and it never decides by itself where the provider can't be asked.
+func (db *DB) resolve(ctx context.Context, c Claim, p Paid, job Job) (Job, error) {
+	if p.Find == nil && !p.Repeat {
+		return Job{}, fault.Unsure(CodeOutcomeUnknown, fmt.Errorf("%s may have accepted the %s call of %s, and can't be asked:"+
+			" somebody has to decide (castad job)", p.Provider, p.Purpose, job.PlannedAt.Format(time.RFC3339)))
+	}
+	code := "repeated_by_policy"
+	if p.Find != nil {
+		id, err := p.Find(ctx, job)
+		if err != nil {
+			return Job{}, fmt.Errorf("ask %s about the %s call: %w", p.Provider, p.Purpose, err)
+		}
+		if id != "" {
+			err := db.answer(ctx, &job, JobAccepted, id, "", "")
+			return job, err
+		}
+		code = "not_found_at_provider"
+	}
+	if err := db.landed(ctx, p, job); err != nil {
+		return Job{}, err
+	}
+	return db.replan(ctx, c, p, job, code)
+}
+
+// landed returns an Uncertain fault as long as the call may still be on its way: the worker that sent it may only be
+// slow, or paused, and its answer be still to come.
+func (db *DB) landed(ctx context.Context, p Paid, job Job) error {
+	now, err := db.Now(ctx)
+	if err != nil {
+		return err
+	}
+	if now.Sub(job.SentAt.V) < p.timeout()+flightMargin {
+		return fault.Unsure(CodeOutcomeUnknown, fmt.Errorf("the %s call to %s may still be on its way", p.Purpose, p.Provider))
+	}
+	return nil
+}
+
+// flightMargin is what a paused process or a slow network may add to a call's own time limit.
+const flightMargin = 30 * time.Second
+
+// replan closes a try that came to nothing and plans the next.
+func (db *DB) replan(ctx context.Context, c Claim, p Paid, job Job, code string) (Job, error) {
+	if err := db.answer(ctx, &job, JobRefused, "", code, ""); err != nil {
+		return Job{}, err
+	}
+	return db.plan(ctx, c, p, job.Try+1)
+}
+
+const selectUncertain = "SELECT " + jobColumns + " FROM `provider_job` WHERE `status` IN ('sent','unknown') ORDER BY `id` LIMIT 1000"
+
+// UncertainJobs returns the calls of which nobody knows whether they were accepted, oldest first.
+func (db *DB) UncertainJobs(ctx context.Context) ([]Job, error) {
+	jobs := []Job{}
+	if err := db.sql.SelectContext(ctx, &jobs, selectUncertain); err != nil {
+		return nil, fmt.Errorf("list uncertain jobs: %w", err)
+	}
+	return jobs, nil
+}
+
+const decideJob = "UPDATE `provider_job` SET `status`=?, `external_id`=?, `code`='decided', `answered_at`=NOW(6)" +
+	" WHERE `id`=? AND `status` IN ('sent','unknown')"
+
+// Decide is a person's word about an uncertain job: with the provider's id it was accepted under it; with "" it came to
+// nothing, and the call is made again, and paid again. The run is woken. Errors: ErrNotFound when the job isn't
+// uncertain (any more).
+func (db *DB) Decide(ctx context.Context, jobID int64, externalID string) error {
+	status := JobAccepted
+	if externalID == "" {
+		status = JobRefused
+	}
+	res, err := db.sql.ExecContext(ctx, decideJob, status, externalID, jobID)
+	if err != nil {
+		return fmt.Errorf("decide job %d: %w", jobID, err)
+	}
+	if n, err := res.RowsAffected(); err != nil || n == 0 {
+		return errors.Join(fmt.Errorf("job %d: %w", jobID, ErrNotFound), err)
+	}
+	var job Job
+	if err := db.sql.GetContext(ctx, &job, "SELECT "+jobColumns+" FROM `provider_job` WHERE `id`=?", jobID); err != nil {
+		return fmt.Errorf("load job %d: %w", jobID, err)
+	}
+	return db.Hint(ctx, job.Provider, job.Token, "")
+}
+
+const failJob = "UPDATE `provider_job` SET `status`='refused', `code`=?, `reason`=?, `answered_at`=NOW(6)" +
+	" WHERE `id`=? AND `status`='accepted'"
+
+// triesOfBrokenJobs is how many jobs that a provider accepts and then fails are bought for one run.
+const triesOfBrokenJobs = 2
+
+// Broken notes that a provider has accepted a job and failed it, so that the next attempt may order a new one, and
+// returns the failure for the worker: worth another attempt at first, permanent once the second job has failed too.
+func (db *DB) Broken(ctx context.Context, job Job, code string, cause error) error {
+	if _, err := db.sql.ExecContext(ctx, failJob, cut(code, 64), cut(cause.Error(), 1000), job.ID); err != nil {
+		return fmt.Errorf("mark job %d as failed: %w", job.ID, err)
+	}
+	if job.Try >= triesOfBrokenJobs {
+		return fault.Stop(code, cause)
+	}
+	return fault.Retry(code, cause)
+}

@@ -1,0 +1,123 @@
+// Package store is CastAD's MySQL: row types with their queries beside them, a file for each aggregate.
+//
+// MySQL is the truth about tasks. A change of a task is one transaction that holds the conditional change of the run,
+// its result rows and the events that tell of it; the rows themselves are the outbox that internal/relay publishes
+// from (docs/adr/0001). Nothing here talks to the broker or to a provider. Start with DB.InTx, Submit, Claim, Settle
+// and PayOnce.
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/go-sql-driver/mysql"
+	"github.com/jmoiron/sqlx"
+)
+
+// ErrNotFound is returned by Load… and by commands on something that isn't there, or isn't the asker's.
+var ErrNotFound = errors.New("not found")
+
+// ErrLeaseLost is returned to a worker whose claim is no longer the run's: it was cancelled, superseded by a new
+// revision, or its lease ran out and another has claimed it. Nothing was saved.
+var ErrLeaseLost = errors.New("lease lost")
+
+// Settings are how a program connects.
+type Settings struct {
+	DSN      string // go-sql-driver form: user:password@tcp(host:port)/database
+	MaxOpen  int    // connections at most; 0 means 20
+	MaxIdle  int    // 0 means the half of MaxOpen
+	Lifetime time.Duration
+}
+
+// DB is a pool of connections and what is done with them. It is safe for concurrent use.
+type DB struct {
+	sql *sqlx.DB
+	// Nudge is called after a commit that left something for the relay to publish. It must not block. May be nil.
+	Nudge func()
+}
+
+// Open prepares a pool; it doesn't connect yet, so that a program can start before its database.
+func Open(s Settings) (*DB, error) {
+	cfg, err := mysql.ParseDSN(s.DSN)
+	if err != nil {
+		return nil, errors.New("the MySQL DSN isn't of the form user:password@tcp(host:port)/database")
+	}
+	cfg.ParseTime, cfg.Loc = true, time.UTC
+	cfg.InterpolateParams = true // one round trip a statement instead of three
+	if cfg.Params == nil {
+		cfg.Params = map[string]string{}
+	}
+	cfg.Params["time_zone"] = "'+00:00'"
+	if cfg.Timeout == 0 {
+		cfg.Timeout = 5 * time.Second
+	}
+	if err := cfg.Apply(mysql.Charset("utf8mb4", "utf8mb4_unicode_ci")); err != nil {
+		return nil, fmt.Errorf("set the connection's character set: %w", err)
+	}
+	connector, err := mysql.NewConnector(cfg)
+	if err != nil {
+		return nil, fmt.Errorf("prepare MySQL connections: %w", err)
+	}
+	pool := sql.OpenDB(connector)
+	open := s.MaxOpen
+	if open == 0 {
+		open = 20
+	}
+	idle := s.MaxIdle
+	if idle == 0 {
+		idle = max(open/2, 2)
+	}
+	lifetime := s.Lifetime
+	if lifetime == 0 {
+		lifetime = 280 * time.Second // under MySQL's usual wait_timeout of 300 s
+	}
+	pool.SetMaxOpenConns(open)
+	pool.SetMaxIdleConns(idle)
+	pool.SetConnMaxLifetime(lifetime)
+	return &DB{sql: sqlx.NewDb(pool, "mysql")}, nil
+}
+
+// Ping checks that the database answers and has our schema.
+func (db *DB) Ping(ctx context.Context) error {
+	var one int
+	err := db.sql.GetContext(ctx, &one, "SELECT COUNT(*) FROM `task` WHERE `task_id` = ''")
+	if err != nil {
+		return fmt.Errorf("ask the database: %w", err)
+	}
+	return nil
+}
+
+// Now returns the database's clock, which is the clock of leases and timers.
+func (db *DB) Now(ctx context.Context) (time.Time, error) {
+	var now time.Time
+	err := db.sql.GetContext(ctx, &now, "SELECT NOW(6)")
+	return now, err
+}
+
+// Close ends all connections.
+func (db *DB) Close() error { return db.sql.Close() }
+
+// codes of MySQL and MariaDB after which the whole transaction may simply be run again.
+const (
+	errDeadlock      = 1213
+	errLockWait      = 1205
+	errRecordChanged = 1020 // MariaDB 11: the row changed since it was read
+	errDuplicate     = 1062
+)
+
+func sqlCode(err error) uint16 {
+	if e, ok := errors.AsType[*mysql.MySQLError](err); ok {
+		return e.Number
+	}
+	return 0
+}
+
+func transient(err error) bool {
+	code := sqlCode(err)
+	return code == errDeadlock || code == errLockWait || code == errRecordChanged
+}
+
+func duplicate(err error) bool { return sqlCode(err) == errDuplicate }
