@@ -1,0 +1,141 @@
+// Package config reads each program's settings from the environment: once, at the start, all mistakes reported
+// together with the variables' names. Inside, values arrive as fields; no other package reads the environment.
+package config
+
+import (
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/caarlos0/env/v11"
+
+	"castad/events"
+)
+
+// Common is what every program of the pipeline needs.
+type Common struct {
+	MySQL    Secret `env:"CASTAD_MYSQL_DSN,required,notEmpty"` // user:password@tcp(host:port)/database
+	MySQLMax int    `env:"CASTAD_MYSQL_CONNECTIONS" envDefault:"12"`
+	NATS     Secret `env:"CASTAD_NATS_URL,required,notEmpty"` // nats://user:password@host:port, several by commas
+	Prefix   string `env:"CASTAD_PREFIX" envDefault:"castad"` // of streams and subjects, for tenants and tests
+	Replicas int    `env:"CASTAD_NATS_REPLICAS" envDefault:"1"`
+	LogLevel string `env:"CASTAD_LOG_LEVEL" envDefault:"info"`
+	Health   string `env:"CASTAD_HEALTH_ADDR"` // host:port of /healthz, /readyz and /metrics; "" for none
+}
+
+// Names returns the names on the broker.
+func (c Common) Names() (events.Names, error) { return events.Prefixed(c.Prefix) }
+
+// Worker is what a consumer needs beside its stage's own settings.
+type Worker struct {
+	Slots    int           `env:"CASTAD_SLOTS" envDefault:"16"`    // runs worked on at once by one process
+	Pending  int           `env:"CASTAD_PENDING" envDefault:"256"` // and by all processes of the stage together
+	Lease    time.Duration `env:"CASTAD_LEASE" envDefault:"60s"`
+	Attempts int           `env:"CASTAD_ATTEMPTS" envDefault:"8"`
+	First    time.Duration `env:"CASTAD_BACKOFF_FIRST" envDefault:"2s"`
+	Most     time.Duration `env:"CASTAD_BACKOFF_MOST" envDefault:"5m"`
+	Grace    time.Duration `env:"CASTAD_GRACE" envDefault:"20s"` // for running work when the program is told to end
+}
+
+// OpenAI are the settings of the language model.
+type OpenAI struct {
+	URL     string        `env:"CASTAD_OPENAI_URL" envDefault:"https://api.openai.com/v1"`
+	Key     Secret        `env:"CASTAD_OPENAI_KEY"`
+	Look    time.Duration `env:"CASTAD_OPENAI_LOOK" envDefault:"4s"` // between two looks at an answer
+	Repeat  bool          `env:"CASTAD_OPENAI_REPEAT_UNKNOWN"`       // call again when nobody knows whether a call was accepted: a double costs cents
+	Price   int64         `env:"CASTAD_OPENAI_PRICE_MICROS" envDefault:"4000"`
+	Prompts string        `env:"CASTAD_PROMPTS_DIR"` // templates that replace the built-in ones
+}
+
+// Blob is where files are kept.
+type Blob struct {
+	Connection Secret        `env:"CASTAD_BLOB_CONNECTION,required,notEmpty"` // an Azure Storage connection string
+	Container  string        `env:"CASTAD_BLOB_CONTAINER" envDefault:"media"`
+	Signed     time.Duration `env:"CASTAD_BLOB_SIGNED"` // life of signed URLs; 0 for a public container
+}
+
+// Fetch guards requests to addresses that others named.
+type Fetch struct {
+	Allow []string `env:"CASTAD_FETCH_ALLOW"` // host:port, by commas, that may be fetched although they aren't public
+}
+
+// Callbacks is where providers reach us.
+type Callbacks struct {
+	PublicURL string `env:"CASTAD_PUBLIC_URL" envDefault:"http://127.0.0.1:8080"`
+}
+
+// Naver are the addresses and keys of the place source.
+type Naver struct {
+	GraphQL      string `env:"CASTAD_NAVER_GRAPHQL_URL"`
+	Page         string `env:"CASTAD_NAVER_PAGE_URL"`
+	Short        string `env:"CASTAD_NAVER_SHORT_URL"`
+	Map          string `env:"CASTAD_NAVER_MAP_URL"`
+	Search       string `env:"CASTAD_NAVER_SEARCH_URL"`
+	ClientID     Secret `env:"CASTAD_NAVER_CLIENT_ID"`
+	ClientSecret Secret `env:"CASTAD_NAVER_CLIENT_SECRET"`
+}
+
+// Suno are the settings of the song maker.
+type Suno struct {
+	URL       string        `env:"CASTAD_SUNO_URL" envDefault:"https://api.sunoapi.org"`
+	Key       Secret        `env:"CASTAD_SUNO_KEY"`
+	Model     string        `env:"CASTAD_SUNO_MODEL" envDefault:"V4_5"`
+	FirstLook time.Duration `env:"CASTAD_SUNO_FIRST_LOOK" envDefault:"25s"` // after the order; 0 looks at once
+	Look      time.Duration `env:"CASTAD_SUNO_LOOK" envDefault:"15s"`
+	Price     int64         `env:"CASTAD_SUNO_PRICE_MICROS" envDefault:"60000"`
+}
+
+// Creatomate are the settings of the cloud renderer.
+type Creatomate struct {
+	URL       string        `env:"CASTAD_CREATOMATE_URL" envDefault:"https://api.creatomate.com"`
+	Key       Secret        `env:"CASTAD_CREATOMATE_KEY"`
+	FirstLook time.Duration `env:"CASTAD_CREATOMATE_FIRST_LOOK" envDefault:"20s"`
+	Look      time.Duration `env:"CASTAD_CREATOMATE_LOOK" envDefault:"10s"`
+	Price     int64         `env:"CASTAD_CREATOMATE_PRICE_MICROS" envDefault:"400000"`
+}
+
+// YouTube is the channel that videos are published on.
+type YouTube struct {
+	API          string `env:"CASTAD_YOUTUBE_API_URL" envDefault:"https://www.googleapis.com"`
+	Token        string `env:"CASTAD_YOUTUBE_TOKEN_URL" envDefault:"https://oauth2.googleapis.com/token"`
+	Watch        string `env:"CASTAD_YOUTUBE_WATCH_URL" envDefault:"https://www.youtube.com"`
+	ClientID     string `env:"CASTAD_YOUTUBE_CLIENT_ID"`
+	ClientSecret Secret `env:"CASTAD_YOUTUBE_CLIENT_SECRET"`
+	RefreshToken Secret `env:"CASTAD_YOUTUBE_REFRESH_TOKEN"`
+}
+
+// Instagram is the account that Reels are published on.
+type Instagram struct {
+	URL    string `env:"CASTAD_INSTAGRAM_URL" envDefault:"https://graph.instagram.com/v25.0"`
+	Token  Secret `env:"CASTAD_INSTAGRAM_TOKEN"`
+	UserID string `env:"CASTAD_INSTAGRAM_USER_ID"`
+}
+
+// Load fills a program's settings, a struct of the ones above, from getenv (os.Getenv; a test's own).
+// The error names every variable that is missing or wrong.
+func Load[T any](getenv func(string) string) (T, error) {
+	var settings T
+	params, err := env.GetFieldParams(&settings)
+	if err != nil {
+		return settings, fmt.Errorf("read settings: %w", err)
+	}
+	environment := map[string]string{}
+	for _, p := range params {
+		if value := getenv(p.Key); value != "" {
+			environment[p.Key] = value
+		}
+	}
+	if err := env.ParseWithOptions(&settings, env.Options{Environment: environment}); err != nil {
+		return settings, fmt.Errorf("read settings: %w", err)
+	}
+	return settings, nil
+}
+
+// Program returns the name of this process for logs and leases: the program with its host and process id.
+func Program(name string) string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown"
+	}
+	return fmt.Sprintf("%s@%s/%d", name, host, os.Getpid())
+}
