@@ -1,0 +1,131 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"castad/events"
+)
+
+const (
+	ackWait          = 60 * time.Second
+	duplicatesWindow = 10 * time.Minute
+	gib              = 1 << 30
+)
+
+// Ensure declares the streams and consumers. It may be called as often as one likes: by every program at its start,
+// and whenever the broker answers that it doesn't know one of them, because a broker that lost its disk comes back empty.
+func (b *Broker) Ensure(ctx context.Context) error {
+	err := b.ensure(ctx)
+	b.mu.Lock()
+	b.trial = err
+	b.mu.Unlock()
+	return err
+}
+
+func (b *Broker) ensure(ctx context.Context) error {
+	for _, cfg := range b.streams() {
+		if _, err := b.js.CreateOrUpdateStream(ctx, cfg); err != nil {
+			return fmt.Errorf("declare stream %s: %w", cfg.Name, err)
+		}
+	}
+	for _, stage := range events.Stages {
+		if err := b.ensureConsumer(ctx, stage); err != nil {
+			return fmt.Errorf("declare consumer %s: %w", stage, err)
+		}
+	}
+	return nil
+}
+
+// ensureConsumer lets a stage's own programs set its limits; all others only see to it that it is there, so that work
+// is kept for a stage that has never run.
+func (b *Broker) ensureConsumer(ctx context.Context, stage events.Stage) error {
+	stream := b.settings.Names.WorkStream()
+	if stage != b.settings.Stage {
+		_, err := b.js.Consumer(ctx, stream, string(stage))
+		if !errors.Is(err, jetstream.ErrConsumerNotFound) {
+			return err
+		}
+	}
+	_, err := b.js.CreateOrUpdateConsumer(ctx, stream, b.consumer(stage))
+	return err
+}
+
+// EnsureUntil declares the streams, trying until it succeeds or the context ends.
+func (b *Broker) EnsureUntil(ctx context.Context) error {
+	for {
+		attempt, cancel := context.WithTimeout(ctx, 5*time.Second)
+		err := b.Ensure(attempt)
+		cancel()
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(500 * time.Millisecond):
+		}
+	}
+}
+
+func (b *Broker) streams() []jetstream.StreamConfig {
+	n := b.settings.Names
+	return []jetstream.StreamConfig{{
+		Name: n.WorkStream(), Description: "what is wanted: a message is a run to look at; what is here is left to do",
+		Subjects: []string{n.WorkFilter("*")}, Retention: jetstream.WorkQueuePolicy,
+		// A full stream refuses, and the rows keep what is wanted. Dropping the oldest would lose it without a word.
+		Discard: jetstream.DiscardNew, MaxMsgs: 1_000_000, MaxBytes: gib, MaxMsgSize: 16 << 10,
+		Duplicates: duplicatesWindow, AllowDirect: true, Replicas: b.settings.Replicas,
+	}, {
+		Name: n.FactsStream(), Description: "what happened: every change of every task, in order",
+		Subjects: []string{n.FactsFilter()}, Retention: jetstream.LimitsPolicy, Discard: jetstream.DiscardOld,
+		MaxAge: 30 * 24 * time.Hour, MaxBytes: 4 * gib, MaxMsgSize: 16 << 10,
+		Duplicates: duplicatesWindow, AllowDirect: true, Replicas: b.settings.Replicas,
+		RePublish: &jetstream.RePublish{Source: n.Subjects + "facts.>", Destination: n.Live()},
+	}, {
+		Name: n.DeadStream(), Description: "what was given up on, with its cause; kept until it is replayed or dropped",
+		Subjects: []string{n.DeadFilter("*")}, Retention: jetstream.LimitsPolicy,
+		// One message a subject, and the subject ends in the letter's id: filing a letter twice is refused for ever.
+		Discard: jetstream.DiscardNew, DiscardNewPerSubject: true, MaxMsgsPerSubject: 1,
+		MaxBytes: gib, MaxMsgSize: 32 << 10, AllowDirect: true, Replicas: b.settings.Replicas,
+	}}
+}
+
+// consumer is the durable consumer of a stage, named like its program. Attempts are counted in the row and not by the
+// broker, whose own limit would strand messages; so MaxDeliver is -1 and there is no BackOff.
+func (b *Broker) consumer(stage events.Stage) jetstream.ConsumerConfig {
+	return jetstream.ConsumerConfig{
+		Durable: string(stage), Description: "the " + string(stage) + " programs",
+		FilterSubject: b.settings.Names.WorkFilter(stage), AckPolicy: jetstream.AckExplicitPolicy,
+		AckWait: ackWait, MaxDeliver: -1, MaxAckPending: b.settings.Pending,
+	}
+}
+
+// Consumer returns the durable consumer of a stage.
+func (b *Broker) Consumer(ctx context.Context, stage events.Stage) (jetstream.Consumer, error) {
+	return b.js.Consumer(ctx, b.settings.Names.WorkStream(), string(stage))
+}
+
+// AckWait is after what time without a word the broker delivers a message again.
+func (b *Broker) AckWait() time.Duration { return ackWait }
+
+// Missing reports whether err means that a stream or consumer of ours isn't there, so that Ensure is called for.
+func Missing(err error) bool {
+	return errors.Is(err, jetstream.ErrStreamNotFound) || errors.Is(err, jetstream.ErrConsumerNotFound) ||
+		errors.Is(err, jetstream.ErrConsumerDeleted) || errors.Is(err, jetstream.ErrNoStreamResponse) ||
+		errors.Is(err, nats.ErrNoResponders) || errors.Is(err, jetstream.ErrConsumerDoesNotExist)
+}
+
+// WorkCreated returns when the work stream was made: another time than before means that the broker has lost its disk.
+func (b *Broker) WorkCreated(ctx context.Context) (time.Time, error) {
+	stream, err := b.js.Stream(ctx, b.settings.Names.WorkStream())
+	if err != nil {
+		return time.Time{}, fmt.Errorf("look at the work stream: %w", err)
+	}
+	return stream.CachedInfo().Created, nil
+}
