@@ -1,0 +1,125 @@
+package relay
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"castad/events"
+	"castad/internal/broker"
+	"castad/store"
+)
+
+// runs files work for the runs that are due. The rows aren't marked before the broker has answered, so a crash in
+// between files them again, and the broker or the claim makes that harmless.
+func (r *Relay) runs(ctx context.Context) (bool, time.Duration, error) {
+	due, err := r.DB.DueRuns(ctx, r.Window)
+	if err != nil || len(due) == 0 {
+		next, nextErr := r.DB.NextDue(ctx, sweepEvery)
+		if err == nil {
+			err = nextErr
+		}
+		return false, next, err
+	}
+	var taken, refused []store.Due
+	err = publishAll(ctx, due, r.file, func(d store.Due, fresh bool) {
+		if fresh {
+			taken = append(taken, d)
+		} else {
+			refused = append(refused, d)
+		}
+	})
+	if markErr := r.DB.MarkTaken(ctx, taken); markErr != nil {
+		return false, errorRest, markErr
+	}
+	if markErr := r.DB.MarkRefused(ctx, refused); markErr != nil {
+		return false, errorRest, markErr
+	}
+	return len(due) == r.Window && err == nil, 0, err
+}
+
+func (r *Relay) file(d store.Due) (broker.Pending, error) {
+	wanted := events.Wanted{Version: events.SchemaVersion, TaskID: d.TaskID, Stage: d.Stage, Revision: d.Revision,
+		Reason: reason(d), WantedAt: d.DueAt}
+	// The due time is another one at each filing, so the broker takes two filings of one run for two messages.
+	id := fmt.Sprintf("%s.%s.%d.%d", d.TaskID, d.Stage, d.Revision, d.DueAt.UnixMicro())
+	return r.Broker.File(wanted, id, d.Traceparent)
+}
+
+func reason(d store.Due) string {
+	switch {
+	case d.Filings > 0:
+		return events.ReasonAgain
+	case d.Status == "pending" && d.Attempt == 0:
+		return events.ReasonNew
+	}
+	return events.ReasonDue
+}
+
+// facts publishes events in the order of their commits.
+func (r *Relay) facts(ctx context.Context) (bool, time.Duration, error) {
+	unsent, err := r.DB.UnsentEvents(ctx, r.Window)
+	if err != nil || len(unsent) == 0 {
+		return false, sweepEvery, err
+	}
+	var sent []int64
+	err = publishAll(ctx, unsent, r.tell, func(u store.Unsent, _ bool) { sent = append(sent, u.ID) })
+	if len(sent) > 0 {
+		if markErr := r.DB.MarkSent(ctx, sent); markErr != nil {
+			return false, errorRest, markErr
+		}
+	}
+	return len(unsent) == r.Window && err == nil, 0, err
+}
+
+func (r *Relay) tell(u store.Unsent) (broker.Pending, error) {
+	id, trace := u.EventIDAndTrace()
+	return r.Broker.Tell(u.Fact(), id, trace)
+}
+
+func (r *Relay) deads(ctx context.Context) (bool, time.Duration, error) {
+	letters, err := r.DB.UnsentDead(ctx, r.Window)
+	if err != nil || len(letters) == 0 {
+		return false, sweepEvery, err
+	}
+	var sent []string
+	err = publishAll(ctx, letters, r.bury, func(d store.Dead, _ bool) { sent = append(sent, d.ID) })
+	if len(sent) > 0 {
+		if markErr := r.DB.MarkDeadSent(ctx, sent); markErr != nil {
+			return false, errorRest, markErr
+		}
+	}
+	return len(letters) == r.Window && err == nil, 0, err
+}
+
+func (r *Relay) bury(d store.Dead) (broker.Pending, error) {
+	return r.Broker.Bury(broker.Letter{
+		Dead: events.Dead{Version: events.SchemaVersion, DeadID: d.ID, TaskID: d.TaskID, Stage: d.Stage, Revision: d.Revision,
+			Cause: d.Cause, Reason: d.Reason, Attempts: d.Attempts, FirstAt: d.FirstAt, LastAt: d.LastAt},
+		Stream: d.Stream, Subject: d.Subject, Seq: d.StreamSeq, Consumer: d.Consumer,
+		Program: d.Program, Version: d.ProgramVersion, Traceparent: d.Traceparent,
+	})
+}
+
+// publishAll sends a whole window before it waits for the first answer. kept is called for each row that the broker
+// has, in order; after the first that it hasn't, no more, so that what is published again keeps its order.
+func publishAll[R any](ctx context.Context, rows []R, publish func(R) (broker.Pending, error), kept func(row R, fresh bool)) error {
+	pending := make([]broker.Pending, 0, len(rows))
+	var failed error
+	for _, row := range rows {
+		p, err := publish(row)
+		if err != nil {
+			failed = err
+			break
+		}
+		pending = append(pending, p)
+	}
+	for i, p := range pending {
+		fresh, err := p.Kept(ctx)
+		if err != nil {
+			return err
+		}
+		kept(rows[i], fresh)
+	}
+	return failed
+}
