@@ -1,0 +1,173 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/rs/zerolog"
+
+	"castad/events"
+	"castad/internal/broker"
+	"castad/internal/pipeline"
+	"castad/store"
+)
+
+// Settings are how a worker works.
+type Settings struct {
+	Stage    events.Stage
+	Slots    int           // runs worked on at once; 0 means 16
+	Lease    time.Duration // 0 means 60 s
+	Grace    time.Duration // for running work at the program's end; 0 means 20 s
+	Attempts pipeline.Attempts
+	Program  string // this process: its lease owner and dead letters' sender
+	Version  string // of the program
+	Log      zerolog.Logger
+}
+
+// Worker takes work of one stage until its context ends.
+type Worker[R any] struct {
+	Settings
+	DB     *store.DB
+	Broker *broker.Broker
+	Work   Stage[R]
+
+	pulling atomic.Bool // the subscription lives: the newest pull was answered
+}
+
+// pullWait is how long one pull request waits at the broker. Short, so that a resumed consumer is served soon.
+const pullWait = 5 * time.Second
+
+// Run works until ctx ends, then gives running work its grace and returns. It needs neither the broker nor the
+// database to be there: it waits, and goes on when they come.
+func (w *Worker[R]) Run(ctx context.Context) {
+	w.defaults()
+	if w.Broker.EnsureUntil(ctx) != nil {
+		return
+	}
+	working, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	var running sync.WaitGroup
+	w.pull(ctx, working, &running)
+	w.pulling.Store(false)
+	if !waited(&running, w.Grace) {
+		stop() // the grace is over: handlers give their runs back
+		running.Wait()
+	}
+}
+
+func (w *Worker[R]) defaults() {
+	if w.Slots == 0 {
+		w.Slots = 16
+	}
+	if w.Lease == 0 {
+		w.Lease = time.Minute
+	}
+	if w.Grace == 0 {
+		w.Grace = 20 * time.Second
+	}
+	if w.Attempts == (pipeline.Attempts{}) {
+		w.Attempts = pipeline.DefaultAttempts
+	}
+}
+
+// waited reports whether all running work ended within the grace.
+func waited(running *sync.WaitGroup, grace time.Duration) bool {
+	ended := make(chan struct{})
+	go func() { running.Wait(); close(ended) }()
+	timer := time.NewTimer(grace)
+	defer timer.Stop()
+	select {
+	case <-ended:
+		return true
+	case <-timer.C:
+		return false
+	}
+}
+
+// Ready returns nil when the worker pulls and the broker answers.
+func (w *Worker[R]) Ready() error {
+	if err := w.Broker.Ready(); err != nil {
+		return err
+	}
+	if !w.pulling.Load() {
+		return errors.New("no pull request has been answered yet")
+	}
+	return nil
+}
+
+// pull takes as many messages as there are free slots, and never more: a message that waits in a process runs out of
+// its time there and is delivered twice.
+func (w *Worker[R]) pull(ctx, working context.Context, running *sync.WaitGroup) {
+	slots := make(chan struct{}, w.Slots)
+	for ctx.Err() == nil {
+		free := take(ctx, slots)
+		if free == 0 {
+			return
+		}
+		got, err := w.fetch(ctx, free, func(msg jetstream.Msg) {
+			running.Go(func() {
+				defer func() { <-slots }()
+				w.handle(ctx, working, msg)
+			})
+		})
+		for range free - got {
+			<-slots
+		}
+		if err != nil && ctx.Err() == nil {
+			w.recover(ctx, err)
+		}
+	}
+}
+
+// take waits for one free slot and takes all that are free.
+func take(ctx context.Context, slots chan struct{}) int {
+	select {
+	case slots <- struct{}{}:
+	case <-ctx.Done():
+		return 0
+	}
+	for n := 1; ; n++ {
+		select {
+		case slots <- struct{}{}:
+		default:
+			return n
+		}
+	}
+}
+
+func (w *Worker[R]) fetch(ctx context.Context, free int, start func(jetstream.Msg)) (int, error) {
+	consumer, err := w.Broker.Consumer(ctx, w.Stage)
+	if err != nil {
+		return 0, err
+	}
+	batch, err := consumer.Fetch(free, jetstream.FetchMaxWait(pullWait))
+	if err != nil {
+		return 0, err
+	}
+	w.pulling.Store(true)
+	got := 0
+	for msg := range batch.Messages() {
+		got++
+		start(msg)
+	}
+	return got, batch.Error()
+}
+
+// recover waits a moment after a failed pull, and declares again what the broker doesn't know.
+func (w *Worker[R]) recover(ctx context.Context, err error) {
+	w.pulling.Store(false)
+	w.Log.Warn().Err(err).Msg("pull failed")
+	if broker.Missing(err) {
+		_ = w.Broker.EnsureUntil(ctx)
+		return
+	}
+	select {
+	case <-ctx.Done():
+	case <-time.After(200*time.Millisecond + rand.N(300*time.Millisecond)):
+	}
+}
