@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/rs/zerolog"
 
@@ -36,7 +37,8 @@ type Worker[R any] struct {
 	Broker *broker.Broker
 	Work   Stage[R]
 
-	pulling atomic.Bool // the subscription lives: the newest pull was answered
+	pulling  atomic.Bool        // the subscription lives: the newest pull was answered
+	consumer jetstream.Consumer // as last looked up; only pull uses it
 }
 
 // pullWait is how long one pull request waits at the broker. Short, so that a resumed consumer is served soon.
@@ -141,11 +143,16 @@ func take(ctx context.Context, slots chan struct{}) int {
 }
 
 func (w *Worker[R]) fetch(ctx context.Context, free int, start func(jetstream.Msg)) (int, error) {
-	consumer, err := w.Broker.Consumer(ctx, w.Stage)
-	if err != nil {
-		return 0, err
+	if w.consumer == nil {
+		consumer, err := w.Broker.Consumer(ctx, w.Stage)
+		if err != nil {
+			return 0, err
+		}
+		w.consumer = consumer
 	}
-	batch, err := consumer.Fetch(free, jetstream.FetchMaxWait(pullWait))
+	pull, cancel := context.WithTimeout(ctx, pullWait) // the program's end ends the pull
+	defer cancel()
+	batch, err := w.consumer.Fetch(free, jetstream.FetchContext(pull))
 	if err != nil {
 		return 0, err
 	}
@@ -155,12 +162,21 @@ func (w *Worker[R]) fetch(ctx context.Context, free int, start func(jetstream.Ms
 		got++
 		start(msg)
 	}
-	return got, batch.Error()
+	return got, unlessOver(batch.Error())
+}
+
+// unlessOver passes over the end of a pull that brought less than it asked for.
+func unlessOver(err error) error {
+	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) || errors.Is(err, nats.ErrTimeout) {
+		return nil
+	}
+	return err
 }
 
 // recover waits a moment after a failed pull, and declares again what the broker doesn't know.
 func (w *Worker[R]) recover(ctx context.Context, err error) {
 	w.pulling.Store(false)
+	w.consumer = nil
 	w.Log.Warn().Err(err).Msg("pull failed")
 	if broker.Missing(err) {
 		_ = w.Broker.EnsureUntil(ctx)
