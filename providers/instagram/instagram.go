@@ -1,0 +1,174 @@
+// Package instagram publishes reels by Meta's Graph API.
+//
+// A container is free and invisible, so making one again harms nobody; Publish is the one step that must
+// not be repeated blindly. The package doesn't wait or remember. Start with New.
+package instagram
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"castad/internal/fault"
+)
+
+// Config says where the API is and which account publishes.
+type Config struct {
+	BaseURL string           // with the version; "" means https://graph.instagram.com/v25.0
+	UserID  string           // of the professional account, decimal
+	Token   string           // long-lived; sent in a header; never logged
+	Timeout time.Duration    // of one call, answer included; 0 means 60 s
+	Now     func() time.Time // nil means time.Now
+}
+
+// Client serves one account and is safe for concurrent use.
+type Client struct {
+	cfg  Config
+	http *http.Client
+}
+
+// New fills the defaults of cfg. It makes no call.
+func New(cfg Config) *Client {
+	if cfg.BaseURL == "" {
+		cfg.BaseURL = "https://graph.instagram.com/v25.0"
+	}
+	cfg.BaseURL = strings.TrimRight(cfg.BaseURL, "/")
+	if cfg.Timeout <= 0 {
+		cfg.Timeout = 60 * time.Second
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	return &Client{cfg: cfg, http: newHTTPClient(cfg.Timeout)}
+}
+
+// States of a container. InProgress is also what an unknown one should be taken for.
+const (
+	InProgress = "IN_PROGRESS"
+	Finished   = "FINISHED" // may be published
+	Errored    = "ERROR"
+	Expired    = "EXPIRED"   // 24 hours after its creation
+	Published  = "PUBLISHED" // never make another container then
+)
+
+// CreateContainer prepares a reel and returns the container's id. Meta fetches videoURL (and coverURL, which may
+// be "") after the answer, so both stay readable for hours. The caption has at most 2,200 characters. A
+// second call is harmless: unpublished containers vanish after 24 hours.
+func (c *Client) CreateContainer(ctx context.Context, videoURL, caption, coverURL string) (string, error) {
+	form := url.Values{"media_type": {"REELS"}, "video_url": {videoURL}, "caption": {caption}, "share_to_feed": {"true"}}
+	if coverURL != "" {
+		form.Set("cover_url", coverURL)
+	}
+	var out struct {
+		ID string `json:"id"`
+	}
+	err := c.ask(ctx, http.MethodPost, "/"+url.PathEscape(c.cfg.UserID)+"/media", form, &out)
+	if err == nil && out.ID == "" {
+		err = errors.New("answer without an id")
+	}
+	if err != nil {
+		return "", fmt.Errorf("create container: %w", err)
+	}
+	return out.ID, nil
+}
+
+// ContainerStatus returns one of the states above and Meta's text about it.
+func (c *Client) ContainerStatus(ctx context.Context, id string) (status, detail string, err error) {
+	var out struct {
+		Code   string `json:"status_code"`
+		Detail string `json:"status"`
+	}
+	if err := c.ask(ctx, http.MethodGet, "/"+url.PathEscape(id), url.Values{"fields": {"status_code,status"}}, &out); err != nil {
+		return "", "", fmt.Errorf("look at container %s: %w", id, err)
+	}
+	return out.Code, out.Detail, nil
+}
+
+// Publish makes a finished container public and returns the media id, which is another one than the container's.
+//
+// Fault kind Uncertain with "instagram_outcome_unknown" means that it may be public: read the container's
+// state, after PUBLISHED look with FindByMark, and never publish another container for the same post.
+// Every other kind means that it isn't.
+func (c *Client) Publish(ctx context.Context, containerID string) (string, error) {
+	got, sent, err := c.call(ctx, http.MethodPost, "/"+url.PathEscape(c.cfg.UserID)+"/media_publish", url.Values{"creation_id": {containerID}})
+	switch {
+	case err != nil && !sent:
+		return "", fault.Retry("instagram_unreachable", fmt.Errorf("publish container %s: %w", containerID, err))
+	case err != nil:
+		return "", fault.Unsure("instagram_outcome_unknown", fmt.Errorf("publish container %s: %w", containerID, err))
+	}
+	var out struct {
+		ID string `json:"id"`
+	}
+	if got.status == http.StatusOK && json.Unmarshal(got.body, &out) == nil && out.ID != "" {
+		return out.ID, nil
+	}
+	problem, ok := parseProblem(got)
+	if !ok || got.status >= 500 || problem.vague() {
+		return "", fault.Unsure("instagram_outcome_unknown", fmt.Errorf("publish container %s: %w", containerID, problem))
+	}
+	return "", fmt.Errorf("publish container %s: %w", containerID, c.refusal(problem, got.header))
+}
+
+type media struct {
+	ID        string `json:"id"`
+	Caption   string `json:"caption"`
+	Permalink string `json:"permalink"`
+}
+
+// FindByMark looks through the account's 50 newest posts for a caption that contains mark.
+// The list can lag behind a publication by some seconds.
+func (c *Client) FindByMark(ctx context.Context, mark string) (mediaID string, found bool, err error) {
+	if mark == "" {
+		return "", false, nil
+	}
+	var out struct {
+		Data []media `json:"data"`
+	}
+	err = c.ask(ctx, http.MethodGet, "/"+url.PathEscape(c.cfg.UserID)+"/media",
+		url.Values{"fields": {"id,caption,timestamp,permalink"}, "limit": {"50"}}, &out)
+	if err != nil {
+		return "", false, fmt.Errorf("list posts: %w", err)
+	}
+	for _, m := range out.Data {
+		if strings.Contains(m.Caption, mark) {
+			return m.ID, m.ID != "", nil
+		}
+	}
+	return "", false, nil
+}
+
+// Permalink returns where people see a post. For some seconds after publishing it fails with a Retryable
+// "instagram_object_unreadable".
+func (c *Client) Permalink(ctx context.Context, mediaID string) (string, error) {
+	var out media
+	err := c.ask(ctx, http.MethodGet, "/"+url.PathEscape(mediaID), url.Values{"fields": {"id,permalink"}}, &out)
+	if err == nil && out.Permalink == "" {
+		err = fault.Retry("instagram_object_unreadable", errors.New("answer without a permalink"))
+	}
+	if err != nil {
+		return "", fmt.Errorf("read link of post %s: %w", mediaID, err)
+	}
+	return out.Permalink, nil
+}
+
+// ask is for calls that may be repeated.
+func (c *Client) ask(ctx context.Context, method, path string, in url.Values, out any) error {
+	got, _, err := c.call(ctx, method, path, in)
+	if err != nil {
+		return fault.Retry("instagram_unreachable", err)
+	}
+	if got.status == http.StatusOK {
+		return json.Unmarshal(got.body, out)
+	}
+	problem, ok := parseProblem(got)
+	if !ok || problem.vague() {
+		return fault.Retry("instagram_unavailable", problem)
+	}
+	return c.refusal(problem, got.header)
+}
