@@ -22,8 +22,11 @@ type Paid struct {
 	// Find asks the provider for a call whose outcome is unknown: its id, or "" if the provider surely has no such call
 	// and a new one may be made. fault.Unsure says that it can't tell yet. nil means that the provider can't be asked.
 	Find func(ctx context.Context, job Job) (externalID string, err error)
-	// Repeat says that a second call costs nothing, or less than a wait, by policy: an unknown outcome is called again.
+	// Repeat says that a second call costs less than a wait, by policy: an unknown outcome is called again, once the first
+	// call can't be on its way any more.
 	Repeat bool
+	// Harmless says that a second call, even at the same moment, costs nothing and changes nothing that anybody sees.
+	Harmless bool
 }
 
 // CodeOutcomeUnknown is what a run waits for when a call may or may not have been accepted.
@@ -105,7 +108,7 @@ func (db *DB) refused(ctx context.Context, p Paid, job *Job, cause error) error 
 // resolve finds out what became of a call of which nobody knows. It returns the job accepted, or a planned one for a
 // new call; and it never decides by itself where the provider can't be asked.
 func (db *DB) resolve(ctx context.Context, c Claim, p Paid, job Job) (Job, error) {
-	if p.Find == nil && !p.Repeat {
+	if p.Find == nil && !p.Repeat && !p.Harmless {
 		return Job{}, fault.Unsure(CodeOutcomeUnknown, fmt.Errorf("%s may have accepted the %s call of %s, and can't be asked:"+
 			" somebody has to decide (castad job)", p.Provider, p.Purpose, job.PlannedAt.Format(time.RFC3339)))
 	}
@@ -130,6 +133,9 @@ func (db *DB) resolve(ctx context.Context, c Claim, p Paid, job Job) (Job, error
 // landed returns an Uncertain fault as long as the call may still be on its way: the worker that sent it may only be
 // slow, or paused, and its answer be still to come.
 func (db *DB) landed(ctx context.Context, p Paid, job Job) error {
+	if p.Harmless {
+		return nil
+	}
 	now, err := db.Now(ctx)
 	if err != nil {
 		return err

@@ -5,6 +5,7 @@ package config
 import (
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/caarlos0/env/v11"
@@ -44,7 +45,8 @@ type OpenAI struct {
 	Look    time.Duration `env:"CASTAD_OPENAI_LOOK" envDefault:"4s"` // between two looks at an answer
 	Repeat  bool          `env:"CASTAD_OPENAI_REPEAT_UNKNOWN"`       // call again when nobody knows whether a call was accepted: a double costs cents
 	Price   int64         `env:"CASTAD_OPENAI_PRICE_MICROS" envDefault:"4000"`
-	Prompts string        `env:"CASTAD_PROMPTS_DIR"` // templates that replace the built-in ones
+	Prompts string        `env:"CASTAD_PROMPTS_DIR"`  // templates that replace the built-in ones
+	Model   string        `env:"CASTAD_OPENAI_MODEL"` // instead of the one that a template names
 }
 
 // Blob is where files are kept.
@@ -64,6 +66,11 @@ type Callbacks struct {
 	PublicURL string `env:"CASTAD_PUBLIC_URL" envDefault:"http://127.0.0.1:8080"`
 }
 
+// Hook returns the address of a provider's callbacks; a job's token is added to it.
+func (c Callbacks) Hook(provider string) string {
+	return strings.TrimSuffix(c.PublicURL, "/") + "/hooks/" + provider + "/"
+}
+
 // Naver are the addresses and keys of the place source.
 type Naver struct {
 	GraphQL      string `env:"CASTAD_NAVER_GRAPHQL_URL"`
@@ -73,6 +80,8 @@ type Naver struct {
 	Search       string `env:"CASTAD_NAVER_SEARCH_URL"`
 	ClientID     Secret `env:"CASTAD_NAVER_CLIENT_ID"`
 	ClientSecret Secret `env:"CASTAD_NAVER_CLIENT_SECRET"`
+	// Interval is the least time between two requests of one process: Naver locks out who comes faster.
+	Interval time.Duration `env:"CASTAD_NAVER_INTERVAL" envDefault:"500ms"`
 }
 
 // Suno are the settings of the song maker.
@@ -109,6 +118,8 @@ type Instagram struct {
 	URL    string `env:"CASTAD_INSTAGRAM_URL" envDefault:"https://graph.instagram.com/v25.0"`
 	Token  Secret `env:"CASTAD_INSTAGRAM_TOKEN"`
 	UserID string `env:"CASTAD_INSTAGRAM_USER_ID"`
+	// Look is the time between two looks at a video that Instagram works on.
+	Look time.Duration `env:"CASTAD_INSTAGRAM_LOOK" envDefault:"10s"`
 }
 
 // Load fills a program's settings, a struct of the ones above, from getenv (os.Getenv; a test's own).

@@ -24,13 +24,13 @@ type Base struct {
 
 // Serve is a consumer program: it opens the database and the broker, builds the stage, and works until ctx ends.
 func Serve[R any](ctx context.Context, stage events.Stage, common config.Common, work config.Worker, stderr io.Writer,
-	build func(Base) (Stage[R], error)) error {
+	build func(context.Context, Base) (Stage[R], error)) error {
 	base, err := Open(string(stage), stage, common, work.Pending, stderr)
 	if err != nil {
 		return err
 	}
 	defer base.Close()
-	built, err := build(base)
+	built, err := build(ctx, base)
 	if err != nil {
 		return fmt.Errorf("set up %s: %w", stage, err)
 	}

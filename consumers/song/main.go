@@ -1,0 +1,47 @@
+// Command song is the consumer of the song stage.
+package main
+
+import (
+	"context"
+	"io"
+	"os"
+
+	"castad/events"
+	"castad/internal/config"
+	"castad/internal/observe"
+	"castad/internal/worker"
+	"castad/providers/azblob"
+	"castad/providers/fetch"
+	"castad/providers/suno"
+	"castad/store"
+)
+
+type settings struct {
+	config.Common
+	config.Worker
+	config.Suno
+	config.Blob
+	config.Fetch
+	config.Callbacks
+}
+
+func main() { os.Exit(observe.Run(serve)) }
+
+func serve(ctx context.Context, getenv func(string) string, stderr io.Writer) error {
+	cfg, err := config.Load[settings](getenv)
+	if err != nil {
+		return err
+	}
+	return worker.Serve(ctx, events.Song, cfg.Common, cfg.Worker, stderr, func(ctx context.Context, base worker.Base) (worker.Stage[store.Song], error) {
+		blobs, err := azblob.New(azblob.Config{ConnectionString: cfg.Connection.Reveal(), Container: cfg.Container, SignedFor: cfg.Signed})
+		if err != nil {
+			return nil, err
+		}
+		go blobs.Prepare(base.Log.WithContext(ctx))
+		return &Stage{
+			DB: base.DB, Maker: suno.New(suno.Config{BaseURL: cfg.Suno.URL, Key: cfg.Key.Reveal()}), Fetch: fetch.New(fetch.Config{Allow: cfg.Allow}),
+			Blobs: blobs, Model: cfg.Model, Callbacks: cfg.Hook("suno"),
+			FirstLook: cfg.FirstLook, Interval: cfg.Look, PriceMicros: cfg.Price,
+		}, nil
+	})
+}

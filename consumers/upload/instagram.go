@@ -1,0 +1,120 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"castad/internal/fault"
+	"castad/internal/worker"
+	"castad/providers"
+	"castad/providers/instagram"
+	"castad/store"
+)
+
+// instagramClient publishes Reels in two steps: a container that fetches the video, and its publication.
+type instagramClient interface {
+	CreateContainer(ctx context.Context, videoURL, caption, coverURL string) (id string, err error)
+	ContainerStatus(ctx context.Context, id string) (status, detail string, err error)
+	Publish(ctx context.Context, containerID string) (mediaID string, err error)
+	FindByMark(ctx context.Context, mark string) (mediaID string, found bool, err error)
+	Permalink(ctx context.Context, mediaID string) (url string, err error)
+}
+
+// Instagram publishes a Reel once a run. A container is free and invisible; only its publication must not be repeated
+// blindly, and the container itself tells whether it was.
+type Instagram struct {
+	DB       *store.DB
+	Client   instagramClient
+	Interval time.Duration // between two looks at a container
+}
+
+const (
+	captionRunes   = 2200
+	mostHashtags   = 20
+	publishTimeout = 60 * time.Second
+)
+
+// order is what a container is made of.
+type order struct {
+	VideoURL string `json:"video_url"`
+	Caption  string `json:"caption"`
+	CoverURL string `json:"cover_url"`
+}
+
+// Publish makes the container, rests while Instagram works on it, publishes it, and finds its link.
+func (i *Instagram) Publish(ctx context.Context, c store.Claim, video store.Video, post providers.Post) (providers.Published, time.Duration, error) {
+	container, err := i.DB.PayOnce(ctx, c, store.Paid{
+		Purpose: "instagram-container", Provider: "instagram", Harmless: true,
+		Request: order{VideoURL: video.MovieURL, Caption: caption(post), CoverURL: video.CoverURL},
+		Call: func(ctx context.Context, job store.Job) (string, error) {
+			var o order
+			if err := job.Decode(&o); err != nil {
+				return "", fault.Stop("request_unreadable", err)
+			}
+			return i.Client.CreateContainer(ctx, o.VideoURL, o.Caption, o.CoverURL)
+		},
+	})
+	if err != nil {
+		return providers.Published{}, 0, err
+	}
+	status, detail, err := i.Client.ContainerStatus(ctx, container.ExternalID)
+	switch {
+	case err != nil:
+		return providers.Published{}, 0, fmt.Errorf("look at container %s: %w", container.ExternalID, err)
+	case status == instagram.Errored, status == instagram.Expired:
+		return providers.Published{}, 0, i.DB.Broken(ctx, container, "instagram_container_failed",
+			&providers.BrokenError{Code: status, Reason: detail})
+	case status != instagram.Finished && status != instagram.Published:
+		return providers.Published{}, worker.LookAgain(container.Age(), i.Interval), nil
+	}
+	return i.release(ctx, c, container.ExternalID, post.Mark)
+}
+
+// release publishes the container, or finds it published.
+func (i *Instagram) release(ctx context.Context, c store.Claim, container, mark string) (providers.Published, time.Duration, error) {
+	job, err := i.DB.PayOnce(ctx, c, store.Paid{
+		Purpose: "instagram-publish", Provider: "instagram", Request: container, Timeout: publishTimeout,
+		Call: func(ctx context.Context, _ store.Job) (string, error) { return i.Client.Publish(ctx, container) },
+		Find: func(ctx context.Context, _ store.Job) (string, error) { return i.published(ctx, container, mark) },
+	})
+	if err != nil {
+		return providers.Published{}, 0, err
+	}
+	url, err := i.Client.Permalink(ctx, job.ExternalID)
+	if err != nil {
+		return providers.Published{}, 0, fmt.Errorf("ask for the link of media %s: %w", job.ExternalID, err)
+	}
+	return providers.Published{ID: job.ExternalID, URL: url}, 0, nil
+}
+
+// published asks the container whether a lost call has published it. "" means that it surely has not.
+func (i *Instagram) published(ctx context.Context, container, mark string) (string, error) {
+	status, _, err := i.Client.ContainerStatus(ctx, container)
+	switch {
+	case err != nil:
+		return "", err
+	case status == instagram.Finished:
+		return "", nil
+	case status != instagram.Published:
+		return "", fault.Unsure(store.CodeOutcomeUnknown, fmt.Errorf("container %s is %s", container, status))
+	}
+	id, found, err := i.Client.FindByMark(ctx, mark)
+	if err == nil && !found {
+		err = fault.Unsure(store.CodeOutcomeUnknown, errors.New("the reel is out, but isn't among the account's newest yet"))
+	}
+	return id, err
+}
+
+// caption puts title, description, hashtags and our mark into what a Reel's caption may hold.
+func caption(post providers.Post) string {
+	tail := "\n\n"
+	for _, tag := range post.Tags[:min(len(post.Tags), mostHashtags)] {
+		tail += "#" + strings.ReplaceAll(strings.TrimPrefix(tag, "#"), " ", "") + " "
+	}
+	tail += "\nref " + post.Mark
+	text := []rune(post.Title + "\n\n" + post.Description)
+	return string(text[:min(len(text), captionRunes-len([]rune(tail)))]) + tail
+}
