@@ -301,7 +301,7 @@ func TestImages_Refuses(t *testing.T) {
 		"not a form": {nil, 415, "unsupported_media_type"},
 	}
 	for name, row := range rows {
-		a := answer{}
+		var a answer
 		if name == "not a form" {
 			a = r.call("POST", "/images", token, `{"images":[]}`)
 		} else {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -81,10 +82,7 @@ func (s *server) submit(ctx context.Context, in *submitInput) (*submitOutput, er
 	if err != nil {
 		return nil, err
 	}
-	if err := s.lookUp(ctx, order.Source); err != nil {
-		return nil, err
-	}
-	taskID, fresh, err := s.DB.Submit(ctx, order)
+	taskID, fresh, err := s.accept(ctx, order)
 	if err != nil {
 		return nil, err
 	}
@@ -97,6 +95,19 @@ func (s *server) submit(ctx context.Context, in *submitInput) (*submitOutput, er
 		out.Replayed = "true"
 	}
 	return out, nil
+}
+
+// accept returns the task that the same submission has made before, or makes it. The place is looked at only for a new
+// one: that it has vanished since must not hide a task that was accepted.
+func (s *server) accept(ctx context.Context, order store.Submission) (taskID string, fresh bool, err error) {
+	taskID, err = s.DB.FindSubmitted(ctx, order)
+	if !errors.Is(err, store.ErrNotFound) {
+		return taskID, false, err
+	}
+	if err := s.lookUp(ctx, order.Source); err != nil {
+		return "", false, err
+	}
+	return s.DB.Submit(ctx, order)
 }
 
 // order checks a submission and puts it into the store's words.

@@ -144,7 +144,7 @@ func capitals(text, name string) string {
 // symbols counts what is neither text nor the punctuation of a sentence.
 func symbols(text string) int {
 	n := 0
-	for _, r := range quoted.ReplaceAllStringFunc(text, func(q string) string { return folded(q) }) {
+	for _, r := range quoted.ReplaceAllStringFunc(text, folded) {
 		if !unicode.IsLetter(r) && !unicode.IsDigit(r) && !unicode.IsSpace(r) && !unicode.IsMark(r) && !strings.ContainsRune(",.-:·&'’、，。：・…–—/()", r) {
 			n++
 		}

@@ -2,7 +2,6 @@ package prompts
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"regexp"
 	"strings"
@@ -117,5 +116,5 @@ func addLine(l *Lyric, section, line string, number int) error {
 }
 
 func lyricUnreadable(why string, args ...any) error {
-	return fault.Stop("lyric_unreadable", errors.New(fmt.Sprintf(why, args...)))
+	return fault.Stop("lyric_unreadable", fmt.Errorf(why, args...))
 }

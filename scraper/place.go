@@ -50,7 +50,7 @@ func (s *Scraper) Place(ctx context.Context, placeID, typ string) (providers.Pla
 	if fault.Of(err).Kind == fault.Retryable && fault.Of(pageErr).Code == "naver_schema_changed" {
 		return providers.Place{}, fmt.Errorf("%w (and then: %w)", err, pageErr)
 	}
-	return providers.Place{}, fmt.Errorf("%w (after: %v)", pageErr, err)
+	return providers.Place{}, fmt.Errorf("%w (after: %s)", pageErr, err.Error())
 }
 
 // pageMayHelp is false for a block, which another request would only lengthen, and for a place that isn't there.

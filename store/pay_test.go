@@ -204,4 +204,3 @@ func TestDecide_PersonsWord(t *testing.T) {
 		t.Errorf("a second decision: %v", err)
 	}
 }
-

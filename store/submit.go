@@ -32,6 +32,16 @@ type Submission struct {
 // ErrKeyReused is returned for an Idempotency-Key that came with another request before.
 var ErrKeyReused = errors.New("idempotency key was used for another request")
 
+// FindSubmitted returns the task that an earlier submission with the same key has made. Errors: ErrNotFound when there
+// is none, or no key; ErrKeyReused.
+func (db *DB) FindSubmitted(ctx context.Context, s Submission) (taskID string, err error) {
+	hash, err := s.hash()
+	if err != nil {
+		return "", err
+	}
+	return db.submitted(ctx, s, hash)
+}
+
 // Submit makes a task, and tells whether it is new: the same user's same key with the same request returns the task
 // that the first one made. The key's row is written in the task's transaction, so of two at once one wins and the other
 // finds it. Errors: ErrKeyReused.
@@ -39,9 +49,6 @@ func (db *DB) Submit(ctx context.Context, s Submission) (taskID string, fresh bo
 	hash, err := s.hash()
 	if err != nil {
 		return "", false, err
-	}
-	if taskID, err := db.submitted(ctx, s, hash); err == nil || !errors.Is(err, ErrNotFound) {
-		return taskID, false, err
 	}
 	taskID = newID()
 	err = db.InTx(ctx, func(tx *Tx) error { return tx.submit(ctx, s, taskID, hash) })

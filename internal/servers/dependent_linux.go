@@ -6,9 +6,9 @@ import (
 	"syscall"
 )
 
-// startDependent starts a program that gets SIGTERM when this process ends, even by kill -9. Linux binds that to the
+// StartDependent starts a program that gets SIGTERM when this process ends, even by kill -9. Linux binds that to the
 // thread that starts it, so that thread is kept for as long as the program lives.
-func startDependent(cmd *exec.Cmd) error {
+func StartDependent(cmd *exec.Cmd) error {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}
 	started := make(chan error)
 	go func() {

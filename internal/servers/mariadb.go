@@ -86,7 +86,7 @@ func (m *MariaDB) start(program mariadbd, s MariaDBSettings) error {
 	os.Remove(m.Socket)
 	m.cmd = program.command(program.serve(m, s)...)
 	m.cmd.Stdout, m.cmd.Stderr = log, log
-	if err := startDependent(m.cmd); err != nil {
+	if err := StartDependent(m.cmd); err != nil {
 		return fmt.Errorf("start %s: %w", program.path, err)
 	}
 	go func() {

@@ -157,7 +157,7 @@ func (a apt) plan(ctx context.Context, names []string) (packages []string, megab
 	_, updateErr := a.run(ctx, a.dir, "update") // its hook may fail without root: judged by what follows
 	out, err := a.run(ctx, a.dir, append([]string{"--no-install-recommends", "--print-uris", "-y", "install"}, names...)...)
 	if err != nil {
-		return nil, 0, fmt.Errorf("%w (is there a network? the package lists answered: %v)", err, updateErr)
+		return nil, 0, fmt.Errorf("%w (is there a network? updating the package lists: %w)", err, errors.Join(updateErr))
 	}
 	for line := range strings.Lines(out) {
 		if m := uriLine.FindStringSubmatch(line); m != nil {

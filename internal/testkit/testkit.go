@@ -95,15 +95,9 @@ func EmptyDatabase(t testing.TB) *mysql.Config {
 // Database returns the DSN of a fresh database with the tables of schema.sql; it is dropped at the test's end.
 func Database(t testing.TB) string {
 	t.Helper()
-	cfg := EmptyDatabase(t)
-	tables, err := os.ReadFile(filepath.Join(Root(), "schema.sql"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	many := cfg.Clone()
-	many.MultiStatements = true
-	statement(t, many, string(tables))
-	return cfg.FormatDSN()
+	dsn := EmptyDatabase(t).FormatDSN()
+	Apply(t, dsn)
+	return dsn
 }
 
 func statement(t testing.TB, at *mysql.Config, text string) {
@@ -208,4 +202,19 @@ func Media(t testing.TB) servers.Media {
 		t.Fatal(err)
 	}
 	return m
+}
+
+// Apply makes the tables of schema.sql in the database of a DSN.
+func Apply(t testing.TB, dsn string) {
+	t.Helper()
+	cfg, err := mysql.ParseDSN(dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tables, err := os.ReadFile(filepath.Join(Root(), "schema.sql"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg.MultiStatements = true
+	statement(t, cfg, string(tables))
 }

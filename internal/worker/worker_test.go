@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/rs/zerolog"
 
@@ -308,7 +307,7 @@ func TestStrangeMessages(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		causes[nats.Header(msg.Header).Get(events.HeaderCause)] = true
+		causes[msg.Header.Get(events.HeaderCause)] = true
 	}
 	if diff := cmp.Diff(map[string]bool{"unreadable": true, "unknown_task": true}, causes); diff != "" {
 		t.Errorf("causes (-want +got):\n%s", diff)

@@ -117,7 +117,7 @@ func estimate(spans []span, seconds float64) {
 // singing takes; with no known line at all an intro and an ending are left free.
 func gap(spans []span, i, j int, weight, seconds float64) (from, to float64) {
 	const slowest = 0.5 // seconds a letter
-	from, to = 0, seconds
+	to = seconds
 	switch {
 	case i == 0 && j == len(spans):
 		return 0.08 * seconds, 0.95 * seconds

@@ -113,7 +113,7 @@ func (c *Client) Image(ctx context.Context, raw string) (data []byte, contentTyp
 // whole only when it was read to io.EOF. Faults as for Image.
 func (c *Client) Stream(ctx context.Context, raw string, limit int64) (body io.ReadCloser, contentType string, size int64, err error) {
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.StreamTimeout)
-	resp, err := c.open(ctx, raw, limit)
+	resp, err := c.open(ctx, raw, limit) //nolint:bodyclose // the body is what the caller gets, and closes
 	if err != nil {
 		cancel()
 		return nil, "", 0, err
@@ -201,7 +201,7 @@ func (l *limited) Read(p []byte) (int, error) {
 	if l.left -= int64(n); l.left < 0 {
 		return 0, tooLarge(l.host)
 	}
-	if err != nil && err != io.EOF {
+	if err != nil && !errors.Is(err, io.EOF) {
 		err = fault.Retry("url_unreachable", fmt.Errorf("fetch from %s: %w", l.host, err))
 	}
 	return n, err

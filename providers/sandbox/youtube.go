@@ -1,0 +1,317 @@
+package sandbox
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+)
+
+const channelID, uploadsID = "UCsandbox0000000000000000", "UUsandbox0000000000000000"
+
+// session is a resumable upload; its bytes lie in a file. Video is set with the last byte.
+type session struct {
+	Meta  videoMeta `json:"meta"`
+	Total int64     `json:"total"` // 0 while unknown
+	Video string    `json:"video,omitempty"`
+	End   string    `json:"end,omitempty"` // wished uploadStatus
+}
+
+type videoMeta struct {
+	Snippet struct {
+		Title       string   `json:"title"`
+		Description string   `json:"description"`
+		Tags        []string `json:"tags,omitempty"`
+		CategoryID  string   `json:"categoryId"`
+		Language    string   `json:"defaultLanguage,omitempty"`
+		Audio       string   `json:"defaultAudioLanguage,omitempty"`
+	} `json:"snippet"`
+	Status struct {
+		Privacy   string `json:"privacyStatus"`
+		Kids      bool   `json:"selfDeclaredMadeForKids"`
+		Synthetic bool   `json:"containsSyntheticMedia"`
+	} `json:"status"`
+}
+
+type video struct {
+	Meta    videoMeta `json:"meta"`
+	End     string    `json:"end"`
+	Created int64     `json:"created"`
+	Ready   int64     `json:"ready"`
+}
+
+func (s *Server) routeYouTube(on router, m *http.ServeMux) {
+	on("POST /google/token", "google", "token", s.googleToken)
+	on("POST /youtube/upload/youtube/v3/videos", "youtube", "create", s.startUpload)
+	on("PUT /youtube/upload/youtube/v3/videos", "youtube", "send", s.sendUpload)
+	on("GET /youtube/youtube/v3/channels", "youtube", "channels", s.channels)
+	on("GET /youtube/youtube/v3/videos", "youtube", "read", s.listVideos)
+	on("GET /youtube/youtube/v3/playlistItems", "youtube", "list", s.listUploads)
+	m.HandleFunc("GET /youtube/watch", s.watch)
+}
+
+func (s *Server) googleToken(w http.ResponseWriter, r *http.Request) {
+	grant, refresh := r.FormValue("grant_type"), r.FormValue("refresh_token")
+	switch {
+	case grant == "authorization_code" && r.FormValue("code") == "", grant == "refresh_token" && (refresh == "" || refresh == "revoked"):
+		writeJSON(w, 400, object{"error": "invalid_grant", "error_description": "Token has been expired or revoked."})
+	case grant != "authorization_code" && grant != "refresh_token":
+		writeJSON(w, 400, object{"error": "unsupported_grant_type"})
+	default:
+		out := object{"access_token": "ya29." + hashed(refresh), "expires_in": 3599, "token_type": "Bearer",
+			"scope": "https://www.googleapis.com/auth/youtube.upload https://www.googleapis.com/auth/youtube.readonly"}
+		if grant == "authorization_code" {
+			out["refresh_token"] = "1//0sandbox"
+		}
+		writeJSON(w, 200, out)
+	}
+}
+
+func googleError(w http.ResponseWriter, status int, domain, reason, message string) {
+	writeJSON(w, status, object{"error": object{"code": status, "message": message,
+		"errors": []any{object{"message": message, "domain": domain, "reason": reason}}}})
+}
+
+// problem names the reason for which metadata is refused, or "".
+func (v videoMeta) problem() string {
+	tags := 0
+	for i, t := range v.Snippet.Tags {
+		tags += utf8.RuneCountInString(t) + min(i, 1)
+		if strings.Contains(t, " ") {
+			tags += 2
+		}
+	}
+	title := utf8.RuneCountInString(v.Snippet.Title)
+	switch {
+	case title < 1 || title > 100 || strings.ContainsAny(v.Snippet.Title, "<>"):
+		return "invalidTitle"
+	case len(v.Snippet.Description) > 5000 || strings.ContainsAny(v.Snippet.Description, "<>"):
+		return "invalidDescription"
+	case tags > 500:
+		return "invalidTags"
+	case v.Snippet.CategoryID != "" && !slices.Contains([]string{"10", "19", "22", "24"}, v.Snippet.CategoryID):
+		return "invalidCategoryId"
+	case !slices.Contains([]string{"", "public", "unlisted", "private"}, v.Status.Privacy):
+		return "invalidVideoMetadata"
+	}
+	return ""
+}
+
+// startUpload opens a session; Google's own client also sends its chunks here, by POST.
+func (s *Server) startUpload(w http.ResponseWriter, r *http.Request) {
+	if r.URL.Query().Get("upload_id") != "" {
+		s.sendUpload(w, r)
+		return
+	}
+	var row session
+	switch err := readJSON(r, &row.Meta); {
+	case !bearer(r):
+		googleError(w, 401, "global", "authError", "Invalid Credentials")
+		return
+	case r.URL.Query().Get("uploadType") != "resumable" || err != nil:
+		googleError(w, 400, "global", "badRequest", "The sandbox takes resumable uploads with JSON metadata only.")
+		return
+	case row.Meta.problem() != "":
+		googleError(w, 400, "youtube.video", row.Meta.problem(), "The request metadata is invalid.")
+		return
+	case outcome(r, "quota"):
+		googleError(w, 429, "global", "rateLimitExceeded", "Quota exceeded for quota metric 'Video Uploads' and limit 'Video Uploads per day' of service 'youtube.googleapis.com'.")
+		return
+	}
+	row.Total, _ = strconv.ParseInt(r.Header.Get("X-Upload-Content-Length"), 10, 64)
+	row.End = "processed"
+	for _, end := range []string{"rejected", "failed"} {
+		if outcome(r, end) {
+			row.End = end
+		}
+	}
+	id, err := s.sessions.add(func(n uint64) (string, session) { return "AEnB2U" + hexID("session", n), row })
+	if err != nil {
+		googleError(w, 500, "global", "backendError", err.Error())
+		return
+	}
+	w.Header().Set("X-Guploader-Uploadid", id)
+	w.Header().Set("Location", s.cfg.PublicURL+"/youtube/upload/youtube/v3/videos?uploadType=resumable&part=snippet,status&upload_id="+id)
+	w.WriteHeader(200)
+}
+
+var contentRange = regexp.MustCompile(`^bytes (?:(\d+)-(\d+)|\*)/(\d+|\*)$`)
+
+func (s *Server) sendUpload(w http.ResponseWriter, r *http.Request) {
+	id := r.URL.Query().Get("upload_id")
+	row, ok := s.sessions.find(id)
+	if !ok {
+		googleError(w, 404, "global", "notFound", "The upload session has expired.")
+		return
+	}
+	if row.Video != "" {
+		v, _ := s.videos.find(row.Video)
+		writeJSON(w, 200, s.videoObject(row.Video, v))
+		return
+	}
+	stored, err := s.store(r, id, &row)
+	switch {
+	case err != nil:
+		googleError(w, 400, "global", "badRequest", err.Error())
+	case row.Total > 0 && stored == row.Total:
+		s.finishUpload(w, id, row)
+	default:
+		more(w, r, stored)
+	}
+}
+
+// store appends the bytes that are new and returns how many there are now.
+func (s *Server) store(r *http.Request, id string, row *session) (int64, error) {
+	f, err := os.OpenFile(filepath.Join(s.cfg.Dir, "videos", id+".part"), os.O_RDWR|os.O_CREATE, 0o644)
+	if err != nil {
+		return 0, errors.New("storage is not available")
+	}
+	defer f.Close()
+	have, err := f.Seek(0, io.SeekEnd)
+	if err != nil {
+		return 0, err
+	}
+	first := int64(0)
+	if header := r.Header.Get("Content-Range"); header != "" {
+		m := contentRange.FindStringSubmatch(header)
+		if m == nil {
+			return 0, errors.New("Content-Range is invalid")
+		}
+		if m[3] != "*" {
+			row.Total, _ = strconv.ParseInt(m[3], 10, 64) // digits
+		}
+		if m[1] == "" {
+			return have, nil
+		}
+		first, _ = strconv.ParseInt(m[1], 10, 64) // digits
+	} else {
+		row.Total = r.ContentLength
+	}
+	if first > have {
+		return have, nil
+	}
+	if _, err := f.Seek(first, io.SeekStart); err != nil {
+		return 0, err
+	}
+	n, _ := io.Copy(f, io.LimitReader(r.Body, max(row.Total-first, 0)+(64<<20)*b2i(row.Total == 0))) // what came before a cut counts
+	return max(have, first+n), nil
+}
+
+func b2i(b bool) int64 {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// more says how much is stored, to Google's own client without the status 308.
+func more(w http.ResponseWriter, r *http.Request, stored int64) {
+	if stored > 0 {
+		w.Header().Set("Range", fmt.Sprintf("bytes=0-%d", stored-1))
+	}
+	if r.Header.Get("X-Guploader-No-308") == "yes" {
+		w.Header().Set("X-Http-Status-Code-Override", "308")
+		w.WriteHeader(200)
+		return
+	}
+	w.WriteHeader(308)
+}
+
+func (s *Server) finishUpload(w http.ResponseWriter, id string, row session) {
+	now := nowMillis()
+	v := video{Meta: row.Meta, End: row.End, Created: now, Ready: now + s.pick(s.cfg.Durations.Process, 2*time.Second).Milliseconds()}
+	var err error
+	row.Video, err = s.videos.add(func(n uint64) (string, video) { return hexID("video", n)[:11], v })
+	if err == nil {
+		err = os.Rename(filepath.Join(s.cfg.Dir, "videos", id+".part"), filepath.Join(s.cfg.Dir, "videos", row.Video+".mp4"))
+	}
+	if err == nil {
+		_, err = s.sessions.change(id, func(x *session) { *x = row })
+	}
+	if err == nil {
+		err = s.bill.add(charge{Provider: "youtube", Kind: "upload", ID: row.Video, Mark: id})
+	}
+	if err != nil {
+		googleError(w, 500, "global", "backendError", "The video could not be kept.")
+		return
+	}
+	writeJSON(w, 200, s.videoObject(row.Video, v))
+}
+
+func (s *Server) videoObject(id string, v video) object {
+	status := "uploaded"
+	if nowMillis() >= v.Ready {
+		status = v.End
+	}
+	b, _ := json.Marshal(v.Meta.Snippet) // plain values: can't fail
+	snippet := object{}
+	_ = json.Unmarshal(b, &snippet)
+	snippet["channelId"], snippet["channelTitle"] = channelID, "Sandbox"
+	snippet["publishedAt"] = time.UnixMilli(v.Created).UTC().Format(time.RFC3339)
+	state := object{"uploadStatus": status, "privacyStatus": v.Meta.Status.Privacy, "selfDeclaredMadeForKids": v.Meta.Status.Kids}
+	switch status {
+	case "rejected":
+		state["rejectionReason"] = "copyright"
+	case "failed":
+		state["failureReason"] = "conversion"
+	}
+	return object{"kind": "youtube#video", "etag": "e" + id, "id": id, "snippet": snippet, "status": state,
+		"processingDetails": object{"processingStatus": map[bool]string{true: "processing", false: "succeeded"}[status == "uploaded"]}}
+}
+
+func list(w http.ResponseWriter, kind string, items []any) {
+	writeJSON(w, 200, object{"kind": "youtube#" + kind, "etag": "e", "items": items,
+		"pageInfo": object{"totalResults": len(items), "resultsPerPage": 50}})
+}
+
+func (s *Server) channels(w http.ResponseWriter, r *http.Request) {
+	if !bearer(r) {
+		googleError(w, 401, "global", "authError", "Invalid Credentials")
+		return
+	}
+	list(w, "channelListResponse", []any{object{"kind": "youtube#channel", "id": channelID,
+		"snippet":        object{"title": "Sandbox", "description": "", "publishedAt": "2020-01-01T00:00:00Z"},
+		"contentDetails": object{"relatedPlaylists": object{"likes": "LL", "uploads": uploadsID}}}})
+}
+
+func (s *Server) listVideos(w http.ResponseWriter, r *http.Request) {
+	items := []any{}
+	for _, id := range strings.Split(r.URL.Query().Get("id"), ",") {
+		if v, ok := s.videos.find(id); ok {
+			items = append(items, s.videoObject(id, v))
+		}
+	}
+	list(w, "videoListResponse", items)
+}
+
+func (s *Server) listUploads(w http.ResponseWriter, r *http.Request) {
+	items := []any{}
+	for _, id := range s.videos.recent(50) {
+		v, _ := s.videos.find(id)
+		o := s.videoObject(id, v)
+		snippet := o["snippet"].(object)
+		snippet["resourceId"] = object{"kind": "youtube#video", "videoId": id}
+		items = append(items, object{"kind": "youtube#playlistItem", "id": "PL" + id, "snippet": snippet,
+			"contentDetails": object{"videoId": id, "videoPublishedAt": snippet["publishedAt"]}})
+	}
+	list(w, "playlistItemListResponse", items)
+}
+
+func (s *Server) watch(w http.ResponseWriter, r *http.Request) {
+	id := r.URL.Query().Get("v")
+	v, ok := s.videos.find(id)
+	if !ok {
+		http.NotFound(w, r)
+		return
+	}
+	showMovie(w, v.Meta.Snippet.Title, v.Meta.Snippet.Description, "/files/videos/"+id+".mp4")
+}
