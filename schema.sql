@@ -47,7 +47,8 @@ CREATE TABLE `task` (
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_unicode_ci;
 
 -- One run: a stage of a task at a revision. due_at is when the relay has to file a work message for it if nothing has
--- happened until then; NULL means that nothing is owed (final, or held). lease_token is the fence of the present claim.
+-- happened until then; NULL means that nothing is owed (final, or held). lease_token is the fence of the present claim;
+-- a filing moves due_at, and never lease_until.
 CREATE TABLE `stage_run` (
   `task_id` varchar(36) NOT NULL,
   `stage` varchar(16) NOT NULL,
@@ -57,6 +58,7 @@ CREATE TABLE `stage_run` (
   `due_at` datetime(6) DEFAULT NULL,
   `filings` int NOT NULL DEFAULT 0,
   `lease_token` varchar(36) DEFAULT NULL,
+  `lease_until` datetime(6) DEFAULT NULL,
   `owner` varchar(128) NOT NULL DEFAULT '',
   `edit` json DEFAULT NULL,
   `code` varchar(64) NOT NULL DEFAULT '',
@@ -209,6 +211,7 @@ CREATE TABLE `marketing` (
   `task_id` varchar(36) NOT NULL,
   `revision` int NOT NULL,
   `place_id` varchar(32) NOT NULL DEFAULT '',
+  `language` varchar(16) NOT NULL DEFAULT '',
   `intel_result` json NOT NULL,
   `model` varchar(64) NOT NULL DEFAULT '',
   `prompt_version` varchar(32) NOT NULL DEFAULT '',
@@ -216,7 +219,7 @@ CREATE TABLE `marketing` (
   `created_at` datetime(6) NOT NULL,
   PRIMARY KEY (`id`),
   UNIQUE KEY `marketing_run_unique` (`task_id`,`revision`),
-  KEY `marketing_place_index` (`place_id`,`created_at`)
+  KEY `marketing_place_index` (`place_id`,`language`,`created_at`)
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_unicode_ci;
 
 CREATE TABLE `lyric` (

@@ -27,7 +27,7 @@ type Answer uint8
 const (
 	Claimed   Answer = iota // it is ours: work
 	Idle                    // nothing to do: final, held, or not reached yet
-	Busy                    // another holds a live lease, until Claim.DueAt
+	Busy                    // another holds a live lease, until Claim.LeaseUntil
 	Exhausted               // claimed, but for giving it up: the attempts before never came to an end
 )
 
@@ -35,7 +35,7 @@ const selectNewestRun = "SELECT " + runColumns + " FROM `stage_run` WHERE `task_
 	" ORDER BY `revision` DESC LIMIT 1 FOR UPDATE"
 
 const claimRun = "UPDATE `stage_run` SET `status`=?, `attempt`=?, `due_at`=DATE_ADD(NOW(6), INTERVAL ? MICROSECOND)," +
-	" `lease_token`=?, `owner`=?, `filings`=0, `started_at`=COALESCE(`started_at`, NOW(6)), `version`=`version`+1" +
+	" `lease_until`=`due_at`, `lease_token`=?, `owner`=?, `filings`=0, `started_at`=COALESCE(`started_at`, NOW(6)), `version`=`version`+1" +
 	" WHERE `task_id`=? AND `stage`=? AND `revision`=?"
 
 // Claim tries to take the newest run of the stage. The attempt is counted here, before anything is looked at, so that
@@ -90,13 +90,13 @@ func lookAt(run Run, now time.Time) Answer {
 	switch {
 	case !run.Status.Active(), run.Status == pipeline.Pending && !run.DueAt.Valid:
 		return Idle
-	case run.LeaseToken.Valid && run.DueAt.Valid && run.DueAt.V.After(now):
+	case run.LeaseToken.Valid && run.LeaseUntil.V.After(now):
 		return Busy
 	}
 	return Claimed
 }
 
-const extendLease = "UPDATE `stage_run` SET `due_at`=DATE_ADD(NOW(6), INTERVAL ? MICROSECOND), `version`=`version`+1" +
+const extendLease = "UPDATE `stage_run` SET `due_at`=DATE_ADD(NOW(6), INTERVAL ? MICROSECOND), `lease_until`=`due_at`, `version`=`version`+1" +
 	" WHERE `task_id`=? AND `stage`=? AND `revision`=? AND `lease_token`=?"
 
 // Extend keeps the claim for another lease from now. Errors: ErrLeaseLost.

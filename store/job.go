@@ -125,7 +125,7 @@ func (db *DB) plan(ctx context.Context, c Claim, p Paid, try int) (Job, error) {
 }
 
 const checkFence = "SELECT COUNT(*) FROM `stage_run` WHERE `task_id`=? AND `stage`=? AND `revision`=? AND `lease_token`=?" +
-	" AND `status` IN ('processing','waiting') AND `due_at` > NOW(6) FOR UPDATE"
+	" AND `status` IN ('processing','waiting') AND `lease_until` > NOW(6) FOR UPDATE"
 
 // fenced checks that the claim still stands and its lease hasn't run out, and keeps it so for this transaction.
 func (tx *Tx) fenced(ctx context.Context, c Claim) error {

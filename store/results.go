@@ -110,31 +110,32 @@ func (db *DB) LoadImages(ctx context.Context, taskID string) ([]Image, error) {
 
 // Marketing is a marketing report.
 type Marketing struct {
-	ID            int64           `db:"id"`
-	TaskID        string          `db:"task_id"`
-	Revision      int             `db:"revision"`
-	PlaceID       string          `db:"place_id"` // "" when it mustn't serve another task
-	Result        json.RawMessage `db:"intel_result"`
-	Model         string          `db:"model"`
-	PromptVersion string          `db:"prompt_version"`
-	PromptHash    string          `db:"prompt_hash"`
-	CreatedAt     time.Time       `db:"created_at"`
+	ID            int64              `db:"id"`
+	TaskID        string             `db:"task_id"`
+	Revision      int                `db:"revision"`
+	PlaceID       string             `db:"place_id"` // "" when it mustn't serve another task
+	Language      providers.Language `db:"language"`
+	Result        json.RawMessage    `db:"intel_result"`
+	Model         string             `db:"model"`
+	PromptVersion string             `db:"prompt_version"`
+	PromptHash    string             `db:"prompt_hash"`
+	CreatedAt     time.Time          `db:"created_at"`
 }
 
 const (
-	marketingColumns = "`id`,`task_id`,`revision`,`place_id`,`intel_result`,`model`,`prompt_version`,`prompt_hash`,`created_at`"
-	insertMarketing  = "INSERT INTO `marketing` (`task_id`,`revision`,`place_id`,`intel_result`,`model`,`prompt_version`,`prompt_hash`,`created_at`)" +
-		" VALUES (?,?,?,?,?,?,?,NOW(6))"
+	marketingColumns = "`id`,`task_id`,`revision`,`place_id`,`language`,`intel_result`,`model`,`prompt_version`,`prompt_hash`,`created_at`"
+	insertMarketing  = "INSERT INTO `marketing` (`task_id`,`revision`,`place_id`,`language`,`intel_result`,`model`,`prompt_version`,`prompt_hash`,`created_at`)" +
+		" VALUES (?,?,?,?,?,?,?,?,NOW(6))"
 	linkMarketing   = "UPDATE `project` SET `marketing_intelligence`=? WHERE `task_id`=?"
-	selectMarketing = "SELECT m." + "`id`,m.`task_id`,m.`revision`,m.`place_id`,m.`intel_result`,m.`model`,m.`prompt_version`,m.`prompt_hash`,m.`created_at`" +
+	selectMarketing = "SELECT m." + "`id`,m.`task_id`,m.`revision`,m.`place_id`,m.`language`,m.`intel_result`,m.`model`,m.`prompt_version`,m.`prompt_hash`,m.`created_at`" +
 		" FROM `project` p JOIN `marketing` m ON m.`id`=p.`marketing_intelligence` WHERE p.`task_id`=?"
-	selectFreshMarketing = "SELECT " + marketingColumns + " FROM `marketing` WHERE `place_id`=? AND `created_at` > DATE_SUB(NOW(6), INTERVAL ? SECOND)" +
+	selectFreshMarketing = "SELECT " + marketingColumns + " FROM `marketing` WHERE `place_id`=? AND `language`=? AND `created_at` > DATE_SUB(NOW(6), INTERVAL ? SECOND)" +
 		" ORDER BY `created_at` DESC LIMIT 1"
 )
 
 // SaveMarketing writes a report and makes it the task's.
 func (tx *Tx) SaveMarketing(ctx context.Context, m Marketing) error {
-	res, err := tx.sql.ExecContext(ctx, insertMarketing, m.TaskID, m.Revision, m.PlaceID, string(m.Result), m.Model, m.PromptVersion, m.PromptHash)
+	res, err := tx.sql.ExecContext(ctx, insertMarketing, m.TaskID, m.Revision, m.PlaceID, m.Language, string(m.Result), m.Model, m.PromptVersion, m.PromptHash)
 	if err != nil {
 		return fmt.Errorf("save report of task %s: %w", m.TaskID, err)
 	}
@@ -162,13 +163,13 @@ func (db *DB) LoadMarketing(ctx context.Context, taskID string) (Marketing, erro
 	return m, nil
 }
 
-// FindFreshMarketing returns the newest report on a place that is younger than fresh. Errors: ErrNotFound.
-func (db *DB) FindFreshMarketing(ctx context.Context, placeID string, fresh time.Duration) (Marketing, error) {
+// FindFreshMarketing returns the newest report on a place in that language that is younger than fresh. Errors: ErrNotFound.
+func (db *DB) FindFreshMarketing(ctx context.Context, placeID string, language providers.Language, fresh time.Duration) (Marketing, error) {
 	var m Marketing
 	if placeID == "" {
 		return m, ErrNotFound
 	}
-	if err := db.sql.GetContext(ctx, &m, selectFreshMarketing, placeID, int64(fresh.Seconds())); err != nil {
+	if err := db.sql.GetContext(ctx, &m, selectFreshMarketing, placeID, language, int64(fresh.Seconds())); err != nil {
 		return Marketing{}, fmt.Errorf("find a report on place %s: %w", placeID, one(err))
 	}
 	return m, nil

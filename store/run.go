@@ -20,6 +20,7 @@ type Run struct {
 	Attempt    int                 `db:"attempt"` // claims that count, in this revision
 	DueAt      sql.Null[time.Time] `db:"due_at"`  // when the relay files it (again) unless something happens before
 	LeaseToken sql.Null[string]    `db:"lease_token"`
+	LeaseUntil sql.Null[time.Time] `db:"lease_until"`
 	Owner      string              `db:"owner"` // the program that holds or held the lease
 	Edit       JSON[*Edit]         `db:"edit"`
 	Code       string              `db:"code"` // of the last failure, or what it waits for
@@ -39,7 +40,7 @@ type Edit struct {
 	ClipID     string          `json:"clip_id,omitempty"`     // song: another clip of the same job
 }
 
-const runColumns = "`task_id`,`stage`,`revision`,`status`,`attempt`,`due_at`,`lease_token`,`owner`,`edit`,`code`,`reason`," +
+const runColumns = "`task_id`,`stage`,`revision`,`status`,`attempt`,`due_at`,`lease_token`,`lease_until`,`owner`,`edit`,`code`,`reason`," +
 	"`dead_id`,`created_at`,`started_at`,`finished_at`"
 
 const selectRuns = "SELECT " + runColumns + " FROM `stage_run` WHERE `task_id` = ? ORDER BY `revision`"

@@ -225,6 +225,24 @@ func TestFence_LateWorkerCannotSave(t *testing.T) {
 	}
 }
 
+// A filing of a run whose worker has died must not lengthen the dead worker's lease.
+func TestClaim_FilingDoesNotExtendALease(t *testing.T) {
+	t.Parallel()
+	db := open(t)
+	id := submit(t, db, submission())
+	if _, _, err := db.Claim(t.Context(), id, events.Crawl, "dead", time.Microsecond, limit); err != nil {
+		t.Fatal(err)
+	}
+	var due []store.Due
+	testkit.Eventually(t, "the dead worker's run is due", func() bool { due, _ = db.DueRuns(t.Context(), 1); return len(due) == 1 })
+	if err := db.MarkRefused(t.Context(), due); err != nil {
+		t.Fatal(err)
+	}
+	if c := claim(t, db, id, events.Crawl); c.Attempt != 2 {
+		t.Errorf("attempt %d, want 2", c.Attempt)
+	}
+}
+
 func TestClaim_GivesUpAfterTheLastAttempt(t *testing.T) {
 	t.Parallel()
 	db := open(t)
@@ -406,7 +424,7 @@ func TestResults_RoundTrip(t *testing.T) {
 			tx.SaveProject(t.Context(), project),
 			tx.SaveProject(t.Context(), project), // a rerun of crawl
 			tx.SaveImages(t.Context(), []store.Image{{TaskID: id, Revision: 1, Position: 0, URL: "u0"}, {TaskID: id, Revision: 1, Position: 1, URL: "u1"}}),
-			tx.SaveMarketing(t.Context(), store.Marketing{TaskID: id, Revision: 1, PlaceID: "nv1", Result: json.RawMessage(`{"a":1}`)}),
+			tx.SaveMarketing(t.Context(), store.Marketing{TaskID: id, Revision: 1, PlaceID: "nv1", Language: providers.Korean, Result: json.RawMessage(`{"a":1}`)}),
 			tx.SaveLyric(t.Context(), store.Lyric{TaskID: id, Revision: 1, Language: providers.Korean, Title: "하루", Lines: json.RawMessage(`[]`), Origin: "model"}),
 			tx.SaveSong(t.Context(), store.Song{TaskID: id, Revision: 1, JobID: "j", ClipID: "c", URL: "s", Seconds: 60, Lines: lines}),
 			tx.SaveVideo(t.Context(), store.Video{TaskID: id, Revision: 1, UserUUID: owner, MovieURL: "m", Seconds: 60}),
@@ -427,7 +445,7 @@ func TestResults_RoundTrip(t *testing.T) {
 	if diff := cmp.Diff(lines, song.Lines); diff != "" {
 		t.Errorf("lines (-want +got):\n%s", diff)
 	}
-	if fresh, err := db.FindFreshMarketing(t.Context(), "nv1", time.Hour); err != nil || fresh.TaskID != id {
+	if fresh, err := db.FindFreshMarketing(t.Context(), "nv1", providers.Korean, time.Hour); err != nil || fresh.TaskID != id {
 		t.Errorf("fresh report: %+v, %v", fresh, err)
 	}
 	if fresh, err := db.FindFreshProject(t.Context(), "nv1", time.Hour); err != nil || fresh.TaskID != id {

@@ -1,6 +1,6 @@
 // Sandbox is every outside service that CastAD uses, free and offline, as one program.
 //
-// Its settings are CASTAD_SANDBOX_ADDR, _DIR, _TEMPO (real or quick), _PUBLIC_URL, _FFMPEG, _SOUNDFONT, and the least
+// Its settings are CASTAD_SANDBOX_ADDR, _DIR, _TEMPO (real or quick), _PUBLIC_URL, _FFMPEG, _FONTS, _SOUNDFONT, and the least
 // times of jobs _ANSWER, _SONG, _RENDER, _PROCESS, _HOOK ("60s"). It ends cleanly at SIGTERM.
 package main
 
@@ -27,6 +27,7 @@ type settings struct {
 	Tempo     string        `env:"CASTAD_SANDBOX_TEMPO" envDefault:"real"`
 	PublicURL string        `env:"CASTAD_SANDBOX_PUBLIC_URL"` // "" for http:// and the address
 	FFmpeg    string        `env:"CASTAD_SANDBOX_FFMPEG" envDefault:"ffmpeg"`
+	Fonts     string        `env:"CASTAD_SANDBOX_FONTS" envDefault:"/usr/share/fonts"`
 	Soundfont string        `env:"CASTAD_SANDBOX_SOUNDFONT"`
 	Answer    time.Duration `env:"CASTAD_SANDBOX_ANSWER"`
 	Song      time.Duration `env:"CASTAD_SANDBOX_SONG"`
@@ -71,9 +72,14 @@ func serve(ctx context.Context, getenv func(string) string, stderr io.Writer) er
 	if set.PublicURL == "" {
 		set.PublicURL = "http://" + listener.Addr().String()
 	}
-	box, err := sandbox.New(sandbox.Config{Dir: set.Dir, PublicURL: set.PublicURL, Quick: set.Tempo == "quick", FFmpeg: set.FFmpeg,
-		Soundfont: set.Soundfont, Log: log, Durations: sandbox.Durations{Answer: set.Answer, Song: set.Song, Render: set.Render,
-			Process: set.Process, Hook: set.Hook}})
+	quick := set.Tempo == "quick"
+	movies, err := newRenderer(set)
+	if err != nil {
+		return errors.Join(fmt.Errorf("prepare the renderer (set CASTAD_SANDBOX_FFMPEG and CASTAD_SANDBOX_FONTS): %w", err), listener.Close())
+	}
+	box, err := sandbox.New(sandbox.Config{Dir: set.Dir, PublicURL: set.PublicURL, Quick: quick, FFmpeg: set.FFmpeg,
+		Soundfont: set.Soundfont, Atlas: newAtlas(quick), Renderer: movies, Log: log, Durations: sandbox.Durations{Answer: set.Answer, Song: set.Song,
+			Render: set.Render, Process: set.Process, Hook: set.Hook}})
 	if err != nil {
 		return errors.Join(err, listener.Close())
 	}

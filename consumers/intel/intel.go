@@ -37,7 +37,7 @@ func (s *Stage) Work(ctx context.Context, c store.Claim) (worker.Outcome[Result]
 		return s.edited(c)
 	}
 	if c.Revision == 1 {
-		fresh, err := s.DB.FindFreshMarketing(ctx, project.PlaceID, s.Fresh)
+		fresh, err := s.DB.FindFreshMarketing(ctx, project.PlaceID, project.Language, s.Fresh)
 		if err == nil {
 			return worker.Done(Result{Fresh: fresh.ID})
 		}
@@ -53,7 +53,7 @@ func (s *Stage) edited(c store.Claim) (worker.Outcome[Result], error) {
 	if _, err := prompts.DecodeReport(c.Edit.V.Report); err != nil {
 		return worker.Outcome[Result]{}, err
 	}
-	return worker.Done(Result{Report: &store.Marketing{TaskID: c.TaskID, Revision: c.Revision, Result: c.Edit.V.Report}})
+	return worker.Done(Result{Report: &store.Marketing{TaskID: c.TaskID, Revision: c.Revision, Language: c.Task.Language, Result: c.Edit.V.Report}})
 }
 
 func (s *Stage) write(ctx context.Context, c store.Claim, project store.Project) (worker.Outcome[Result], error) {
@@ -74,7 +74,7 @@ func (s *Stage) write(ctx context.Context, c store.Claim, project store.Project)
 	if rest > 0 {
 		return worker.Wait[Result](rest, author.Writing, "The report is being written.")
 	}
-	return worker.Done(Result{Report: &store.Marketing{TaskID: c.TaskID, Revision: c.Revision, PlaceID: project.PlaceID,
+	return worker.Done(Result{Report: &store.Marketing{TaskID: c.TaskID, Revision: c.Revision, PlaceID: project.PlaceID, Language: project.Language,
 		Result: json.RawMessage(doc.JSON), Model: doc.Model, PromptVersion: doc.Version, PromptHash: doc.Hash}})
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -49,13 +50,13 @@ func (w *Worker[R]) handle(ctx, working context.Context, msg jetstream.Msg) {
 		w.settle(working, msg, claim, fault.Stop("attempts_exhausted",
 			fmt.Errorf("none of %d attempts came to an end; the last cause was %q", claim.Attempt-1, claim.Code)), log)
 	default:
-		w.attempt(ctx, working, msg, claim, log.With().Str("trace_id", claim.Task.Traceparent).Logger(), begun)
+		w.attempt(ctx, working, msg, claim, log.With().Str("trace_id", traceID(claim.Task.Traceparent)).Logger(), begun)
 	}
 }
 
 // busyRest is until the other's lease ends; if it is dead, this message is what brings the run back.
 func busyRest(claim store.Claim) time.Duration {
-	return min(max(time.Until(claim.DueAt.V), time.Second), 2*time.Minute) + rand.N(time.Second)
+	return min(max(time.Until(claim.LeaseUntil.V), time.Second), 2*time.Minute) + rand.N(time.Second)
 }
 
 // attempt does the work of a claimed run under its lease, and settles what came of it.
@@ -196,4 +197,13 @@ func (w *Worker[R]) bury(ctx context.Context, msg jetstream.Msg, taskID, cause s
 	}
 	w.Log.Warn().Str("task_id", taskID).Str("code", cause).Msg("message buried")
 	_ = msg.TermWithReason(cause)
+}
+
+// traceID takes the trace's id out of a W3C traceparent ("00-<trace>-<span>-01"), or returns "".
+func traceID(traceparent string) string {
+	parts := strings.Split(traceparent, "-")
+	if len(parts) != 4 {
+		return ""
+	}
+	return parts[1]
 }

@@ -117,7 +117,6 @@ func estimate(spans []span, seconds float64) {
 // singing takes; with no known line at all an intro and an ending are left free.
 func gap(spans []span, i, j int, weight, seconds float64) (from, to float64) {
 	const slowest = 0.5 // seconds a letter
-	to = seconds
 	switch {
 	case i == 0 && j == len(spans):
 		return 0.08 * seconds, 0.95 * seconds
@@ -128,8 +127,8 @@ func gap(spans []span, i, j int, weight, seconds float64) (from, to float64) {
 		from = spans[i-1].end
 		return from, min(seconds, from+slowest*weight)
 	}
-	from, to = spans[i-1].end, spans[j].start
-	return from, max(from, to)
+	from = spans[i-1].end
+	return from, max(from, spans[j].start)
 }
 
 // settle makes the spans monotone and keeps them within the song; a line that runs into the next one ends there.
