@@ -196,7 +196,7 @@ type Relaying struct {
 	name string
 }
 
-// BecomeRelay tries to become the one relay that publishes, and returns nil when another is it. The lock is the
+// BecomeRelay tries to become the one relay of this database that publishes, and returns nil when another is it. The lock is the
 // database's, on a connection of its own: it dies with the connection, so no relay can hold it from the grave.
 func (db *DB) BecomeRelay(ctx context.Context, name string) (*Relaying, error) {
 	conn, err := db.sql.Connx(ctx)
@@ -204,7 +204,7 @@ func (db *DB) BecomeRelay(ctx context.Context, name string) (*Relaying, error) {
 		return nil, fmt.Errorf("connect for the relay's lock: %w", err)
 	}
 	var got int
-	if err := conn.GetContext(ctx, &got, "SELECT COALESCE(GET_LOCK(?, 0), 0)", name); err != nil || got != 1 {
+	if err := conn.GetContext(ctx, &got, "SELECT COALESCE(GET_LOCK(CONCAT(DATABASE(), '.', ?), 0), 0)", name); err != nil || got != 1 {
 		conn.Close()
 		if err != nil {
 			return nil, fmt.Errorf("take the relay's lock: %w", err)
@@ -222,7 +222,7 @@ func (r *Relaying) Still(ctx context.Context) error {
 
 // Stop gives the lock up; the connection goes back to the pool without it.
 func (r *Relaying) Stop(ctx context.Context) {
-	_, err := r.conn.ExecContext(ctx, "DO RELEASE_LOCK(?)", r.name)
+	_, err := r.conn.ExecContext(ctx, "DO RELEASE_LOCK(CONCAT(DATABASE(), '.', ?))", r.name)
 	if err != nil { // a connection that can't be asked must not go back with the lock
 		_ = r.conn.Raw(func(any) error { return driver.ErrBadConn })
 	}

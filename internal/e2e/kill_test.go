@@ -32,12 +32,15 @@ func completedOf(p *e2e.Product, ids []string) int {
 	return n
 }
 
-// paidOnce compares the sandbox's bill with what the tasks should have cost.
+// paidOnce compares the sandbox's bill with what the tasks should have cost. A call to the language model that a kill
+// met in its one round trip can't be asked about; its task waited for a person, and where the test was that person and
+// had the call made again, two charges are right.
 func paidOnce(t *testing.T, p *e2e.Product, ids []string) {
 	t.Helper()
 	bill := p.Bill()
 	for mark, calls := range bill.Marks {
-		if calls != 1 && !strings.HasPrefix(mark, "youtube:") && !strings.HasPrefix(mark, "instagram:") {
+		decided := strings.HasPrefix(mark, "openai:") && p.Decided[strings.TrimPrefix(mark, "openai:")]
+		if calls != 1 && !(decided && calls == 2) && !strings.HasPrefix(mark, "youtube:") && !strings.HasPrefix(mark, "instagram:") {
 			t.Errorf("%s was charged %d times", mark, calls)
 		}
 	}

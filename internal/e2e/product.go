@@ -45,6 +45,10 @@ type Product struct {
 	mu        sync.Mutex
 	processes map[string]*process
 	token     string
+
+	// Decided holds the runs ("task/stage/revision") whose uncertain call to the language model was made again, as a
+	// person would decide.
+	Decided map[string]bool
 }
 
 // process is one program, or the broker.
@@ -70,7 +74,7 @@ var binaries = sync.OnceValues(func() (string, error) {
 // Start starts everything and waits until it is ready. The test's end stops it.
 func Start(t testing.TB, o Options) *Product {
 	t.Helper()
-	p := &Product{t: t, dir: t.TempDir(), ports: map[string]int{}, processes: map[string]*process{}, copies: max(o.Copies, 1)}
+	p := &Product{t: t, dir: t.TempDir(), ports: map[string]int{}, processes: map[string]*process{}, Decided: map[string]bool{}, copies: max(o.Copies, 1)}
 	for _, name := range append([]string{"broker"}, Programs...) {
 		p.ports[name] = freePort(t)
 	}
@@ -185,7 +189,8 @@ func (p *Product) Run(name string) {
 }
 
 func (p *Product) copiesOf(name string) int {
-	if name == "sandbox" || name == "api" || name == "relay" {
+	switch name {
+	case "broker", "sandbox", "api", "relay":
 		return 1
 	}
 	return p.copies
@@ -416,6 +421,7 @@ func (p *Product) Completed(ids ...string) {
 			if task, err := p.Task(id); err == nil {
 				last = task
 			}
+			p.decide(last)
 			if last.Status == "failed" || time.Now().After(deadline) {
 				p.t.Fatalf("task %s is %q: %s %s; stages %+v", id, last.Status, last.Code, last.Reason, last.Stages)
 			}
@@ -424,6 +430,38 @@ func (p *Product) Completed(ids ...string) {
 			}
 		}
 	}
+}
+
+// decide is what an operator does about a task that waits for word about a call to the language model: nobody can be
+// asked, and a double costs cents.
+func (p *Product) decide(task Task) {
+	for _, stage := range task.Stages {
+		if stage.Status != "waiting" || stage.Code != "outcome_unknown" || !strings.Contains(stage.Reason, "openai") {
+			continue
+		}
+		for line := range strings.Lines(p.castad("job", "ls")) {
+			if fields := strings.Fields(line); len(fields) > 3 && fields[1] == "openai" && fields[3] == task.TaskID {
+				p.castad("job", "again", fields[0])
+				p.Decided[fmt.Sprintf("%s/%s/%d", task.TaskID, stage.Stage, stage.Revision)] = true
+			}
+		}
+	}
+}
+
+// castad runs the operators' command line and returns what it printed.
+func (p *Product) castad(args ...string) string {
+	p.t.Helper()
+	dir, err := binaries()
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	cmd := exec.Command(filepath.Join(dir, "castad"), args...)
+	cmd.Dir, cmd.Env = p.dir, []string{"CASTAD_MYSQL_DSN=" + p.env["CASTAD_MYSQL_DSN"]}
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		p.t.Logf("castad %v: %v\n%s", args, err, out)
+	}
+	return string(out)
 }
 
 // Bill is what a real account would have been charged, as the sandbox counts it.

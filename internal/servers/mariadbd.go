@@ -9,7 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
-	"strings"
+	"syscall"
 )
 
 // mariadbd is a server program with its share folder.
@@ -54,6 +54,9 @@ func installed(path string) (mariadbd, error) {
 
 // withShare looks for the folder of the system tables, whose name and files' names differ by version.
 func withShare(m mariadbd) (mariadbd, error) {
+	if _, err := os.Stat(m.path); err != nil {
+		return m, fmt.Errorf("there is no server: %w", err)
+	}
 	for _, share := range []string{"share/mysql", "share/mariadb", "share"} {
 		for _, prefix := range []string{"mysql", "mariadb"} {
 			dir := filepath.Join(m.base, share)
@@ -79,7 +82,7 @@ func (p mariadbd) command(args ...string) *exec.Cmd {
 const whole = "castad-bootstrapped"
 
 // bootstrap makes the data folder, once.
-func (p mariadbd) bootstrap(ctx context.Context, s MariaDBSettings) error {
+func (p mariadbd) bootstrap(ctx context.Context, s MariaDBSettings, c *Claim) error {
 	data := filepath.Join(s.Dir, "data")
 	if _, err := os.Stat(filepath.Join(data, whole)); err == nil {
 		return nil
@@ -99,8 +102,8 @@ func (p mariadbd) bootstrap(ctx context.Context, s MariaDBSettings) error {
 	cmd := p.command(append([]string{"--no-defaults", "--bootstrap", "--basedir=" + p.base, "--datadir=" + data,
 		"--lc-messages-dir=" + p.share, "--enforce-storage-engine=", "--innodb-log-file-size=16M", "--log-warnings=0"}, asRoot()...)...)
 	var complaints bytes.Buffer
-	cmd.Stdin, cmd.Stderr = bytes.NewReader(script), &complaints
-	if err := cmd.Run(); err != nil {
+	cmd.Stdin, cmd.Stderr, cmd.ExtraFiles = bytes.NewReader(script), &complaints, []*os.File{c.Inherited()}
+	if err := runDependent(ctx, cmd); err != nil {
 		return fmt.Errorf("bootstrap: %w: %s", err, tail(complaints.String(), 800))
 	}
 	// It exits with 0 even when it was fed nothing.
@@ -108,6 +111,16 @@ func (p mariadbd) bootstrap(ctx context.Context, s MariaDBSettings) error {
 		return fmt.Errorf("bootstrap made no system tables: %s", tail(complaints.String(), 800))
 	}
 	return os.WriteFile(filepath.Join(data, whole), nil, 0o600)
+}
+
+// runDependent runs a program to its end. It is killed with this process, and when ctx ends.
+func runDependent(ctx context.Context, cmd *exec.Cmd) error {
+	if err := startDependent(cmd, syscall.SIGKILL); err != nil {
+		return err
+	}
+	stop := context.AfterFunc(ctx, func() { _ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }) // and its children
+	defer stop()
+	return errors.Join(cmd.Wait(), ctx.Err())
 }
 
 func (p mariadbd) systemTables() ([]byte, error) {
@@ -142,6 +155,3 @@ func (p mariadbd) serve(m *MariaDB, s MariaDBSettings) []string {
 	}
 	return append(args, asRoot()...)
 }
-
-// String keeps long paths out of messages.
-func (p mariadbd) String() string { return strings.TrimSpace(filepath.Base(p.path)) }

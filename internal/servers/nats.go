@@ -3,8 +3,10 @@ package servers
 import (
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -43,6 +45,9 @@ func StartNATS(s NATSSettings) (*NATS, error) {
 	if err := os.MkdirAll(s.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make the broker's folder: %w", err)
 	}
+	if err := free(s.Port, s.MonitorPort); err != nil {
+		return nil, fmt.Errorf("start the broker: %w", err)
+	}
 	opts.Host, opts.Port, opts.StoreDir, opts.NoSigs = "127.0.0.1", s.Port, s.Dir, true
 	if s.MonitorPort != 0 {
 		opts.HTTPHost, opts.HTTPPort = "127.0.0.1", s.MonitorPort
@@ -60,21 +65,39 @@ func StartNATS(s NATSSettings) (*NATS, error) {
 	started.Start()
 	if !started.ReadyForConnections(natsReady) {
 		started.Shutdown()
-		return nil, errors.New("the broker doesn't take connections; its log is " + filepath.Join(s.Dir, "nats.log"))
+		return nil, fmt.Errorf("the broker doesn't take connections on port %d within %s; its log is %s", s.Port, natsReady, filepath.Join(s.Dir, "nats.log"))
 	}
 	return &NATS{server: started}, nil
 }
 
-// fromFile reads the same file that a nats-server of its own would. The file takes passwords from the environment, and
-// they have to be set while it is read.
-func fromFile(s NATSSettings) (*server.Options, error) {
-	for name, value := range map[string]string{"CASTAD_NATS_PASSWORD": s.Password, "CASTAD_NATS_SYS_PASSWORD": s.SysPassword} {
-		if err := os.Setenv(name, value); err != nil {
-			return nil, fmt.Errorf("set %s: %w", name, err)
+// free tells at once what the server would only log.
+func free(ports ...int) error {
+	for _, port := range ports {
+		if port <= 0 {
+			continue
 		}
+		listener, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+		if err != nil {
+			return fmt.Errorf("the port is taken: %w", err)
+		}
+		listener.Close()
 	}
-	opts, err := server.ProcessConfigFile(s.Config)
+	return nil
+}
+
+// fromFile reads the same file that a nats-server of its own would. The file takes passwords from the environment;
+// here they are put before its text as variables of the file, so that no environment holds them.
+func fromFile(s NATSSettings) (*server.Options, error) {
+	raw, err := os.ReadFile(s.Config)
 	if err != nil {
+		return nil, fmt.Errorf("read the broker's settings: %w", err)
+	}
+	if s.Password == "" || s.SysPassword == "" {
+		return nil, errors.New("the broker's users need passwords")
+	}
+	text := fmt.Sprintf("CASTAD_NATS_PASSWORD: %s\nCASTAD_NATS_SYS_PASSWORD: %s\n%s", strconv.Quote(s.Password), strconv.Quote(s.SysPassword), raw)
+	opts := &server.Options{}
+	if err := opts.ProcessConfigString(text); err != nil {
 		return nil, fmt.Errorf("read %s: %w", s.Config, err)
 	}
 	return opts, nil

@@ -8,14 +8,17 @@ package servers
 import (
 	"bytes"
 	"context"
-	"errors"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"runtime"
+	"slices"
 	"strings"
+	"time"
 )
 
 // Cache is where fetched packages are kept between runs.
@@ -45,13 +48,14 @@ func (c Cache) dir() (string, error) {
 const unpacked = ".unpacked"
 
 // Packages returns a folder that holds the files of Debian packages and of what they need and this machine lacks,
-// fetching and unpacking them if no run before has. set names the folder. It is safe for several processes at once.
-// The error says what to do instead.
+// fetching and unpacking them if no run before has. The folder's name begins with set and stands for exactly these
+// packages on this system. It is safe for several processes at once. The error says what to do instead.
 func (c Cache) Packages(ctx context.Context, set string, names ...string) (string, error) {
 	base, err := c.dir()
 	if err != nil {
 		return "", err
 	}
+	set += "-" + fingerprint(names)
 	root := filepath.Join(base, set)
 	if marked(root) {
 		return root, nil
@@ -59,18 +63,25 @@ func (c Cache) Packages(ctx context.Context, set string, names ...string) (strin
 	if err := os.MkdirAll(base, 0o755); err != nil {
 		return "", fmt.Errorf("make the cache folder: %w", err)
 	}
-	unlock, err := lockFile(filepath.Join(base, set+".lock"))
+	lock, err := waitLock(ctx, filepath.Join(base, set+".lock"), func() { c.say("waiting for another process that fetches the same") })
 	if err != nil {
 		return "", err
 	}
-	defer unlock()
+	defer lock.Close()
 	if marked(root) { // made by another process meanwhile
 		return root, nil
 	}
-	if err := c.fetch(ctx, base, root, names); err != nil {
+	if err := c.fetch(ctx, base, set, names); err != nil {
 		return "", fmt.Errorf("fetch %s: %w", strings.Join(names, " "), err)
 	}
 	return root, nil
+}
+
+// fingerprint tells apart lists of packages, and systems that share a home folder.
+func fingerprint(names []string) string {
+	system, _ := os.ReadFile("/etc/os-release") // none: the list alone tells
+	sum := sha256.Sum256([]byte(strings.Join(slices.Sorted(slices.Values(names)), "\n") + "\n" + runtime.GOARCH + "\n" + string(system)))
+	return hex.EncodeToString(sum[:5])
 }
 
 func marked(root string) bool {
@@ -78,119 +89,116 @@ func marked(root string) bool {
 	return err == nil
 }
 
-func (c Cache) fetch(ctx context.Context, base, root string, names []string) error {
+// fetch makes the folder of a set. The set's lock is held.
+func (c Cache) fetch(ctx context.Context, base, set string, names []string) error {
 	for _, tool := range []string{"apt-get", "dpkg-deb"} {
 		if _, err := exec.LookPath(tool); err != nil {
 			return fmt.Errorf("there is no %s here, so it can't be fetched: install %s by this machine's own means", tool, strings.Join(names, " "))
 		}
 	}
-	work, err := os.MkdirTemp(base, "fetch-")
+	if err := removeLeftovers(base, set); err != nil {
+		return err
+	}
+	work, err := os.MkdirTemp(base, fetching(set))
 	if err != nil {
 		return fmt.Errorf("make a folder for the download: %w", err)
 	}
 	defer os.RemoveAll(work)
-	apt := apt{dir: work}
-	if err := apt.prepare(); err != nil {
+	if err := c.fill(ctx, apt{dir: work}, names); err != nil {
 		return err
 	}
-	c.say("looking up %s", strings.Join(names, ", "))
-	files, megabytes, err := apt.plan(ctx, names)
-	if err != nil {
-		return err
-	}
-	c.say("fetching %d packages, %.0f MB, once", len(files), megabytes)
-	if err := apt.download(ctx, files); err != nil {
-		return err
-	}
-	c.say("unpacking")
-	if err := apt.unpack(ctx); err != nil {
-		return err
-	}
-	if err := os.WriteFile(filepath.Join(work, "root", unpacked), []byte(strings.Join(names, "\n")+"\n"), 0o644); err != nil {
-		return fmt.Errorf("mark the folder: %w", err)
-	}
+	root := filepath.Join(base, set)
 	if err := os.RemoveAll(root); err != nil {
 		return fmt.Errorf("remove a half-made folder: %w", err)
 	}
 	return os.Rename(filepath.Join(work, "root"), root)
 }
 
-// apt is the machine's own package manager with state of its own, so that it needs no root.
-type apt struct{ dir string }
+func fetching(set string) string { return "fetch-" + set + "-" }
 
-func (a apt) prepare() error {
-	for _, sub := range []string{"state/lists/partial", "cache/archives/partial", "dl", "root"} {
-		if err := os.MkdirAll(filepath.Join(a.dir, sub), 0o755); err != nil {
-			return fmt.Errorf("make a folder for the download: %w", err)
-		}
-	}
-	return nil
-}
-
-func (a apt) run(ctx context.Context, dir string, args ...string) (string, error) {
-	opts := []string{"-qq", "-o", "Dir::State=" + a.dir + "/state", "-o", "Dir::State::status=/var/lib/dpkg/status",
-		"-o", "Dir::Cache=" + a.dir + "/cache", "-o", "Debug::NoLocking=1", "-o", "APT::Sandbox::User=", "-o", "Acquire::Languages=none"}
-	return command(ctx, dir, "apt-get", append(opts, args...)...)
-}
-
-// command runs a program and returns what it printed; its error ends with the last of what it complained about.
-func command(ctx context.Context, dir, name string, args ...string) (string, error) {
-	var out, complaints bytes.Buffer
-	cmd := exec.CommandContext(ctx, name, args...)
-	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, &out, &complaints
-	cmd.Env = append(os.Environ(), "LC_ALL=C")
-	if err := cmd.Run(); err != nil {
-		return out.String(), fmt.Errorf("%s: %w: %s", name, err, tail(complaints.String(), 600))
-	}
-	return out.String(), nil
-}
-
-func tail(text string, most int) string {
-	text = strings.TrimSpace(text)
-	return text[max(0, len(text)-most):]
-}
-
-var uriLine = regexp.MustCompile(`^'[^']+' (\S+?)_\S+ (\d+) `)
-
-// plan asks apt which packages are missing here, and how large they are.
-func (a apt) plan(ctx context.Context, names []string) (packages []string, megabytes float64, err error) {
-	_, updateErr := a.run(ctx, a.dir, "update") // its hook may fail without root: judged by what follows
-	out, err := a.run(ctx, a.dir, append([]string{"--no-install-recommends", "--print-uris", "-y", "install"}, names...)...)
+// removeLeftovers removes the downloads of processes that were killed: none other lives while the lock is held.
+func removeLeftovers(base, set string) error {
+	left, err := filepath.Glob(filepath.Join(base, fetching(set)+"*"))
 	if err != nil {
-		return nil, 0, fmt.Errorf("%w (is there a network? updating the package lists: %w)", err, errors.Join(updateErr))
+		return err
 	}
-	for line := range strings.Lines(out) {
-		if m := uriLine.FindStringSubmatch(line); m != nil {
-			packages = append(packages, m[1])
-			var bytes float64
-			_, _ = fmt.Sscan(m[2], &bytes)
-			megabytes += bytes / 1e6
+	for _, dir := range left {
+		if err := os.RemoveAll(dir); err != nil {
+			return fmt.Errorf("remove a broken-off download: %w", err)
 		}
-	}
-	if len(packages) == 0 {
-		return nil, 0, errors.New("apt says that all of it is installed, but it wasn't found where it should be")
-	}
-	return packages, megabytes, nil
-}
-
-func (a apt) download(ctx context.Context, packages []string) error {
-	if _, err := a.run(ctx, filepath.Join(a.dir, "dl"), append([]string{"download"}, packages...)...); err != nil {
-		return fmt.Errorf("%w (is the network there, and room on the disk?)", err)
 	}
 	return nil
 }
 
-func (a apt) unpack(ctx context.Context) error {
-	archives, err := filepath.Glob(filepath.Join(a.dir, "dl", "*.deb"))
-	if err != nil || len(archives) == 0 {
-		return errors.New("nothing was downloaded")
+// unpackedTimes is how many times its download a package needs on the disk, the download included.
+const unpackedTimes = 6
+
+func (c Cache) fill(ctx context.Context, a apt, names []string) error {
+	if err := a.prepare(); err != nil {
+		return err
 	}
-	for _, archive := range archives {
-		if _, err := command(ctx, a.dir, "dpkg-deb", "-x", archive, filepath.Join(a.dir, "root")); err != nil {
-			return fmt.Errorf("%w (is there room on the disk?)", err)
-		}
+	c.say("looking up %s", strings.Join(names, ", "))
+	packages, size, err := a.plan(ctx, names)
+	if err != nil {
+		return err
+	}
+	room, err := FreeBytes(a.dir)
+	if err != nil {
+		return err
+	}
+	if room < size*unpackedTimes {
+		return fmt.Errorf("%s has %d MB free, and %d MB are needed: make room, or set XDG_CACHE_HOME to a folder on a larger disk",
+			filepath.Dir(a.dir), room/1e6, size*unpackedTimes/1e6)
+	}
+	c.say("fetching %d packages, %d MB, once", len(packages), size/1e6)
+	stop := c.watch(filepath.Join(a.dir, "dl"), size)
+	err = a.download(ctx, packages)
+	stop()
+	if err != nil {
+		return err
+	}
+	c.say("unpacking")
+	if err := a.unpack(ctx); err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(a.dir, "root", unpacked), []byte(strings.Join(names, "\n")+"\n"), 0o644); err != nil {
+		return fmt.Errorf("mark the folder: %w", err)
 	}
 	return nil
+}
+
+const watchEvery = 3 * time.Second
+
+// watch tells how much of a download is there, until stop is called.
+func (c Cache) watch(dir string, size int64) (stop func()) {
+	done, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		tick := time.NewTicker(watchEvery)
+		defer tick.Stop()
+		for {
+			select {
+			case <-done:
+				return
+			case <-tick.C:
+				c.say("fetched %d of %d MB", folderBytes(dir)/1e6, size/1e6)
+			}
+		}
+	}()
+	return func() { close(done); <-ended }
+}
+
+func folderBytes(dir string) (sum int64) {
+	_ = filepath.WalkDir(dir, func(_ string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return nil //nolint:nilerr // files come and go during a download
+		}
+		if info, err := entry.Info(); err == nil && info.Mode().IsRegular() {
+			sum += info.Size()
+		}
+		return nil
+	})
+	return sum
 }
 
 // libraries returns the folders of an unpacked root in which the loader has to look.
@@ -207,22 +215,23 @@ func libraries(root string) string {
 // wrapper writes a script that runs an unpacked program with its own libraries, so that one plain path can be handed
 // to other programs.
 func wrapper(root, program string) (string, error) {
+	target := filepath.Join(root, program)
+	if _, err := os.Stat(target); err != nil {
+		return "", fmt.Errorf("the unpacked files lack %s; remove %s and try again: %w", program, root, err)
+	}
+	if strings.Contains(root, ":") { // the loader knows no way to quote it
+		return "", fmt.Errorf("the cache folder %s must not have a colon in its name: set XDG_CACHE_HOME to another", root)
+	}
+	script := []byte(fmt.Sprintf("#!/bin/sh\nLD_LIBRARY_PATH=%s\nexport LD_LIBRARY_PATH\nexec %s \"$@\"\n", quoted(libraries(root)), quoted(target)))
 	path := filepath.Join(root, "run-"+filepath.Base(program))
-	if _, err := os.Stat(path); err == nil {
+	if present, err := os.ReadFile(path); err == nil && bytes.Equal(present, script) {
 		return path, nil
 	}
-	script := fmt.Sprintf("#!/bin/sh\nLD_LIBRARY_PATH='%s'\nexport LD_LIBRARY_PATH\nexec '%s' \"$@\"\n", libraries(root), filepath.Join(root, program))
-	fresh, err := os.CreateTemp(root, "run-*")
-	if err != nil {
-		return "", fmt.Errorf("write a wrapper for %s: %w", program, err)
-	}
-	_, err = fresh.WriteString(script)
-	err = errors.Join(err, fresh.Chmod(0o755), fresh.Close())
-	if err == nil {
-		err = os.Rename(fresh.Name(), path) // at once, for those who start it at this moment
-	}
-	if err != nil {
+	if err := replaceFile(path, script, 0o755); err != nil {
 		return "", fmt.Errorf("write a wrapper for %s: %w", program, err)
 	}
 	return path, nil
 }
+
+// quoted makes a text one word of the shell.
+func quoted(text string) string { return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'" }

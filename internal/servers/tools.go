@@ -15,7 +15,8 @@ type Media struct {
 	Soundfont string // "" where there is none: the synthesiser has sounds of its own
 }
 
-// Media finds ffmpeg, the fonts and a soundfont on this machine, or fetches them (about 145 MB, once).
+// Media finds ffmpeg, the fonts and a soundfont on this machine, or fetches them (about 145 MB, once). The error says
+// what to do instead.
 func (c Cache) Media(ctx context.Context) (Media, error) {
 	var m Media
 	var missing []string
@@ -41,10 +42,11 @@ func (c Cache) Media(ctx context.Context) (Media, error) {
 	if err != nil {
 		return Media{}, fmt.Errorf("%w; or by hand: sudo apt-get install ffmpeg fonts-noto-cjk fonts-noto-core", err)
 	}
-	return c.unpackedMedia(m, root)
+	return unpackedMedia(m, root)
 }
 
-func (c Cache) unpackedMedia(m Media, root string) (Media, error) {
+// unpackedMedia completes what the machine has with what was fetched, and checks that it came.
+func unpackedMedia(m Media, root string) (Media, error) {
 	var err error
 	if m.FFmpeg == "" {
 		if m.FFmpeg, err = wrapper(root, "usr/bin/ffmpeg"); err != nil {
@@ -53,6 +55,9 @@ func (c Cache) unpackedMedia(m Media, root string) (Media, error) {
 	}
 	if m.Fonts == "" {
 		m.Fonts = filepath.Join(root, "usr", "share", "fonts")
+		if !hasFonts(m.Fonts) {
+			return Media{}, fmt.Errorf("the unpacked files lack the Noto fonts; remove %s and try again", root)
+		}
 	}
 	if m.Soundfont == "" {
 		m.Soundfont = soundfont(root)
