@@ -238,7 +238,7 @@ func writeWhole(path string, from io.Reader) error {
 func (s *Server) serveSong(w http.ResponseWriter, r *http.Request) {
 	job, clip, ok := clipOf(strings.TrimSuffix(r.PathValue("name"), ".mp3"))
 	row, found := s.songs.find(job)
-	if !ok || !found || row.status() != "SUCCESS" && row.status() != "FIRST_SUCCESS" {
+	if !ok || !found || !row.audible() {
 		http.NotFound(w, r)
 		return
 	}
@@ -284,6 +284,15 @@ func (x song) status() string {
 		return "TEXT_SUCCESS"
 	}
 	return "PENDING"
+}
+
+// audible reports whether a clip can be fetched; a callback that nobody took doesn't make the song any less finished.
+func (x song) audible() bool {
+	switch x.status() {
+	case "FIRST_SUCCESS", "SUCCESS", "CALLBACK_EXCEPTION":
+		return true
+	}
+	return false
 }
 
 func (s *Server) readSong(w http.ResponseWriter, r *http.Request) {
