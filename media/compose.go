@@ -96,7 +96,7 @@ func (c *composer) shade() {
 	p := c.frame[0]
 	for y := range p.h {
 		at := float64(y) / float64(p.h)
-		dark := .45*math.Exp(-math.Pow((at-.17)/.08, 2)) + .5*math.Exp(-math.Pow((at-.60)/.10, 2))
+		dark := .45*bell((at-.17)/.08) + .5*bell((at-.60)/.10)
 		if dark < .01 {
 			continue
 		}
@@ -137,3 +137,6 @@ func fullRange(p picture) image.Image {
 	}
 	return out
 }
+
+// bell is 1 at 0 and falls smoothly to 0 on both sides.
+func bell(x float64) float64 { return math.Exp(-x * x) }

@@ -93,7 +93,7 @@ func (t *typeface) draw(s string, size float64) strip {
 	for _, o := range outs {
 		scale := size / float64(o.Face.Upem())
 		for _, g := range o.Glyphs {
-			for ; last <= g.ClusterIndex; last++ {
+			for ; last <= g.TextIndex(); last++ {
 				out.pen[last] = x
 			}
 			trace(r, o.Face, g.GlyphID, x+float64(g.XOffset)/64, base-float64(g.YOffset)/64, scale)

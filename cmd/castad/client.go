@@ -76,7 +76,7 @@ func (c *client) login(ctx context.Context) error {
 	var answer struct {
 		AccessToken string `json:"access_token"`
 	}
-	if err := c.call(ctx, http.MethodPost, "/auth/dev/login", nil, strings.NewReader(`{"nickname":"demo"}`), &answer); err != nil {
+	if err := c.call(ctx, http.MethodPost, "/auth/dev/login", nil, strings.NewReader(`{"nickname":"owner"}`), &answer); err != nil {
 		return err
 	}
 	c.token = answer.AccessToken

@@ -72,10 +72,10 @@ func run(stop, kill context.Context, c runCommand, environ []string, out *consol
 
 // ended makes an error that is only the consequence of a Ctrl-C none.
 func ended(stop context.Context, err error) error {
-	if stop.Err() != nil {
-		return nil
+	if stop.Err() == nil {
+		return err
 	}
-	return err
+	return nil
 }
 
 // prepare finds what has to be there, claims the state folder, and chooses ports.

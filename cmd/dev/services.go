@@ -75,7 +75,7 @@ func (d *dev) natsHost() string {
 
 // paste is what a shell takes as it is.
 func (d *dev) paste() string {
-	return `  TOKEN=$(curl -s ` + d.apiURL() + `/auth/dev/login -H 'Content-Type: application/json' -d '{"nickname":"tester"}' | sed 's/.*"access_token":"\([^"]*\)".*/\1/')
+	return `  TOKEN=$(curl -s ` + d.apiURL() + `/auth/dev/login -H 'Content-Type: application/json' -d '{"nickname":"owner"}' | sed 's/.*"access_token":"\([^"]*\)".*/\1/')
   curl -s ` + d.apiURL() + `/tasks -H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/json' \
     -d '{"url":"https://map.naver.com/p/entry/place/1100000001","publish":[{"platform":"youtube"},{"platform":"instagram"}]}'`
 }
