@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"database/sql"
 	"time"
 
@@ -102,7 +103,7 @@ func summarize(t *store.Task) TaskSummary {
 	if t.Status == pipeline.TaskHeld {
 		links.Resume = self + "/resume"
 	}
-	return TaskSummary{TaskID: t.ID, Status: string(t.Status), Stage: string(t.Stage), Name: nameOf(t.Source.V), Language: string(t.Language),
+	return TaskSummary{TaskID: t.ID, Status: string(t.Status), Stage: string(t.Stage), Name: cmp.Or(t.StoreName, nameOf(t.Source.V)), Language: string(t.Language),
 		Code: t.Code, Reason: t.Reason, CreatedAt: t.CreatedAt, UpdatedAt: t.UpdatedAt, FinishedAt: pointer(t.FinishedAt), Links: links}
 }
 

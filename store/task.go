@@ -33,6 +33,7 @@ type Task struct {
 	CreatedAt   time.Time           `db:"created_at"`
 	UpdatedAt   time.Time           `db:"updated_at"`
 	FinishedAt  sql.Null[time.Time] `db:"finished_at"`
+	StoreName   string              `db:"store_name"` // of its place, once it is crawled; filled in by ListTasks alone
 
 	now   time.Time // the database's clock when it was locked
 	dirty bool
@@ -149,7 +150,8 @@ type TaskFilter struct {
 
 const (
 	countTasks = "SELECT COUNT(*) FROM `task` WHERE `user_uuid`=? AND `is_deleted`=0 AND (?='' OR `status`=?)"
-	listTasks  = "SELECT " + taskColumns + " FROM `task` WHERE `user_uuid`=? AND `is_deleted`=0 AND (?='' OR `status`=?)" +
+	listTasks  = "SELECT " + taskColumns + ", COALESCE((SELECT p.`store_name` FROM `project` p WHERE p.`task_id`=`task`.`task_id`), '') AS `store_name`" +
+		" FROM `task` WHERE `user_uuid`=? AND `is_deleted`=0 AND (?='' OR `status`=?)" +
 		" ORDER BY `task_id` DESC LIMIT ? OFFSET ?"
 )
 
