@@ -99,7 +99,9 @@ func (p mariadbd) bootstrap(ctx context.Context, s MariaDBSettings, c *Claim) er
 	if err != nil {
 		return err
 	}
+	// The folder for temporary tables is our own: a server that starts anywhere removes what it finds in a shared one.
 	cmd := p.command(append([]string{"--no-defaults", "--bootstrap", "--basedir=" + p.base, "--datadir=" + data,
+		"--tmpdir=" + filepath.Join(s.Dir, "tmp"),
 		"--lc-messages-dir=" + p.share, "--enforce-storage-engine=", "--innodb-log-file-size=16M", "--log-warnings=0"}, asRoot()...)...)
 	var complaints bytes.Buffer
 	cmd.Stdin, cmd.Stderr, cmd.ExtraFiles = bytes.NewReader(script), &complaints, []*os.File{c.Inherited()}
