@@ -61,7 +61,7 @@ func Open(s Settings) (*DB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("prepare MySQL connections: %w", err)
 	}
-	pool := sql.OpenDB(connector)
+	pool := sql.OpenDB(readCommitted{connector})
 	open := s.MaxOpen
 	if open == 0 {
 		open = 20

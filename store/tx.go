@@ -60,7 +60,7 @@ func pause(ctx context.Context, try int) error {
 }
 
 func (db *DB) once(ctx context.Context, do func(tx *Tx) error) error {
-	begun, err := db.sql.BeginTxx(ctx, &sql.TxOptions{Isolation: sql.LevelReadCommitted})
+	begun, err := db.sql.BeginTxx(ctx, nil)
 	if err != nil {
 		return fmt.Errorf("begin transaction: %w", err)
 	}
