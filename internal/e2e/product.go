@@ -46,9 +46,10 @@ type Product struct {
 	processes map[string]*process
 	token     string
 
-	// Decided holds the runs ("task/stage/revision") whose uncertain call to the language model was made again, as a
-	// person would decide.
+	// Decided holds the calls ("provider:task/stage") whose outcome nobody knew and that were made again, as a person
+	// would decide.
 	Decided map[string]bool
+	unknown map[string]time.Time // since when such calls are seen
 }
 
 // process is one program, or the broker.
@@ -74,7 +75,7 @@ var binaries = sync.OnceValues(func() (string, error) {
 // Start starts everything and waits until it is ready. The test's end stops it.
 func Start(t testing.TB, o Options) *Product {
 	t.Helper()
-	p := &Product{t: t, dir: t.TempDir(), ports: map[string]int{}, processes: map[string]*process{}, Decided: map[string]bool{}, copies: max(o.Copies, 1)}
+	p := &Product{t: t, dir: t.TempDir(), ports: map[string]int{}, processes: map[string]*process{}, Decided: map[string]bool{}, unknown: map[string]time.Time{}, copies: max(o.Copies, 1)}
 	for _, name := range append([]string{"broker"}, Programs...) {
 		p.ports[name] = freePort(t)
 	}
@@ -432,17 +433,28 @@ func (p *Product) Completed(ids ...string) {
 	}
 }
 
-// decide is what an operator does about a task that waits for word about a call to the language model: nobody can be
-// asked, and a double costs cents.
+// callbackPatience is how long the test, as an operator, waits for a provider that tells by itself what it has accepted.
+const callbackPatience = 20 * time.Second
+
+// decide is what an operator does about a task that waits for word about a call. The language model can't be asked at
+// all, and a double costs cents; the others would have called back, or shown the job in their list, if they had it.
 func (p *Product) decide(task Task) {
 	for _, stage := range task.Stages {
-		if stage.Status != "waiting" || stage.Code != "outcome_unknown" || !strings.Contains(stage.Reason, "openai") {
+		if stage.Status != "waiting" || stage.Code != "outcome_unknown" {
 			continue
 		}
 		for line := range strings.Lines(p.castad("job", "ls")) {
-			if fields := strings.Fields(line); len(fields) > 3 && fields[1] == "openai" && fields[3] == task.TaskID {
+			fields := strings.Fields(line)
+			if len(fields) < 4 || fields[2] != stage.Stage || fields[3] != task.TaskID {
+				continue
+			}
+			call := fields[1] + ":" + task.TaskID + "/" + stage.Stage
+			if p.unknown[call].IsZero() {
+				p.unknown[call] = time.Now()
+			}
+			if fields[1] == "openai" || time.Since(p.unknown[call]) > callbackPatience {
 				p.castad("job", "again", fields[0])
-				p.Decided[fmt.Sprintf("%s/%s/%d", task.TaskID, stage.Stage, stage.Revision)] = true
+				p.Decided[call] = true
 			}
 		}
 	}
