@@ -58,12 +58,16 @@ type process struct {
 	ended chan struct{}
 }
 
+// leftover is the folder that Main removes when all tests have ended.
+var leftover string
+
 // binaries builds all programs once for the test process.
 var binaries = sync.OnceValues(func() (string, error) {
 	dir, err := os.MkdirTemp("", "castad-bin-")
 	if err != nil {
 		return "", err
 	}
+	leftover = dir
 	build := exec.Command("go", "build", "-o", dir+"/", "./api", "./consumers/...", "./cmd/sandbox", "./cmd/relay", "./cmd/castad")
 	build.Dir = testkit.Root()
 	if out, err := build.CombinedOutput(); err != nil {
@@ -240,7 +244,11 @@ func Main(m *testing.M) {
 		}
 		select {}
 	}
-	os.Exit(m.Run())
+	code := m.Run()
+	if leftover != "" {
+		os.RemoveAll(leftover)
+	}
+	os.Exit(code)
 }
 
 func (p *Product) launch(key string, cmd *exec.Cmd, env map[string]string) {
