@@ -139,6 +139,7 @@ CREATE TABLE `provider_job` (
   `token` varchar(64) NOT NULL,
   `status` varchar(16) NOT NULL,
   `external_id` varchar(1024) NOT NULL DEFAULT '',
+  `handle` varchar(255) NOT NULL DEFAULT '',
   `hinted_id` varchar(255) NOT NULL DEFAULT '',
   `price_micros` bigint NOT NULL DEFAULT 0,
   `code` varchar(64) NOT NULL DEFAULT '',

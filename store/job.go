@@ -41,6 +41,7 @@ type Job struct {
 	Token       string              `db:"token"`   // unguessable; the last part of the call's own callback URL
 	Status      JobStatus           `db:"status"`
 	ExternalID  string              `db:"external_id"`  // the provider's id; "" until it has accepted
+	Handle      string              `db:"handle"`       // the provider's id of what Paid.Prepare made
 	HintedID    string              `db:"hinted_id"`    // an id that a callback named; not believed before the provider confirms it
 	PriceMicros int64               `db:"price_micros"` // millionths of a US dollar, as expected when it was planned
 	Code        string              `db:"code"`
@@ -73,7 +74,7 @@ func (j Job) Decode(v any) error {
 func (j Job) Uncertain() bool { return j.Status == JobSent || j.Status == JobUnknown }
 
 const jobColumns = "`id`,`task_id`,`stage`,`revision`,`purpose`,`try`,`provider`,`request`,`token`,`status`,`external_id`," +
-	"`hinted_id`,`price_micros`,`code`,`reason`,`planned_at`,`sent_at`,`answered_at`"
+	"`handle`,`hinted_id`,`price_micros`,`code`,`reason`,`planned_at`,`sent_at`,`answered_at`"
 
 const selectLastJob = "SELECT " + jobColumns + " FROM `provider_job` WHERE `task_id`=? AND `stage`=? AND `revision`=?" +
 	" AND `purpose`=? ORDER BY `try` DESC LIMIT 1"
@@ -100,11 +101,11 @@ func (db *DB) ListJobs(ctx context.Context, taskID string) ([]Job, error) {
 }
 
 const insertJob = "INSERT INTO `provider_job` (`task_id`,`stage`,`revision`,`purpose`,`try`,`provider`,`request`,`request_hash`," +
-	"`token`,`status`,`price_micros`,`planned_at`) VALUES (?,?,?,?,?,?,?,?,?,'planned',?,NOW(6))"
+	"`token`,`status`,`handle`,`price_micros`,`planned_at`) VALUES (?,?,?,?,?,?,?,?,?,'planned',?,?,NOW(6))"
 
 // plan writes the intent of a call, for as long as the claim stands. The unique key of run, purpose and try lets one
 // of many planners win; the others find its row.
-func (db *DB) plan(ctx context.Context, c Claim, p Paid, try int) (Job, error) {
+func (db *DB) plan(ctx context.Context, c Claim, p Paid, try int, handle string) (Job, error) {
 	request, err := json.Marshal(p.Request)
 	if err != nil {
 		return Job{}, fmt.Errorf("encode the %s request: %w", p.Purpose, err)
@@ -115,7 +116,7 @@ func (db *DB) plan(ctx context.Context, c Claim, p Paid, try int) (Job, error) {
 		}
 		sum := sha256.Sum256(request)
 		_, err := tx.sql.ExecContext(ctx, insertJob, c.TaskID, c.Stage, c.Revision, p.Purpose, try, p.Provider, string(request),
-			hex.EncodeToString(sum[:]), newToken(), p.PriceMicros)
+			hex.EncodeToString(sum[:]), newToken(), handle, p.PriceMicros)
 		return err
 	})
 	if err != nil && !duplicate(err) {
@@ -139,7 +140,7 @@ func (tx *Tx) fenced(ctx context.Context, c Claim) error {
 	return nil
 }
 
-const markJobSent = "UPDATE `provider_job` SET `status`='sent', `sent_at`=NOW(6) WHERE `id`=? AND `status`='planned'"
+const markJobSent = "UPDATE `provider_job` SET `status`='sent', `handle`=?, `sent_at`=NOW(6) WHERE `id`=? AND `status`='planned'"
 
 // send notes, just before the first byte, that from here on the outcome may be unknown. Of two workers that hold the
 // same planned row one may call.
@@ -148,7 +149,7 @@ func (db *DB) send(ctx context.Context, c Claim, job Job) error {
 		if err := tx.fenced(ctx, c); err != nil {
 			return err
 		}
-		res, err := tx.sql.ExecContext(ctx, markJobSent, job.ID)
+		res, err := tx.sql.ExecContext(ctx, markJobSent, job.Handle, job.ID)
 		if err != nil {
 			return fmt.Errorf("mark job %d as sent: %w", job.ID, err)
 		}

@@ -16,12 +16,17 @@ type Paid struct {
 	Request     any   // frozen as JSON with the intent; what is sent is read back from there
 	PriceMicros int64 // expected price, millionths of a US dollar
 	Timeout     time.Duration
+	// Prepare makes at the provider, free of charge, what the call can be found by should its answer be lost, and returns
+	// the provider's id of that; it is kept with the intent as Job.Handle. nil for providers that need nothing of the kind.
+	Prepare func(ctx context.Context, job Job) (handle string, err error)
 	// Call makes the call and returns the provider's id. Its errors must be classified by internal/fault: only an
 	// error that says so is a refusal; a plain one counts as an unknown outcome.
 	Call func(ctx context.Context, job Job) (externalID string, err error)
-	// Find asks the provider for a call whose outcome is unknown: its id, or "" if the provider surely has no such call
-	// and a new one may be made. fault.Unsure says that it can't tell yet. nil means that the provider can't be asked.
+	// Find asks the provider for a call whose outcome is unknown: its id, or "" if the provider has no such call.
+	// fault.Unsure says that it can't tell. nil means that the provider can't be asked.
 	Find func(ctx context.Context, job Job) (externalID string, err error)
+	// Longest is how long after its acceptance a call may still be missing from what Find sees: "" is believed after it.
+	Longest time.Duration
 	// Repeat says that a second call costs less than a wait, by policy: an unknown outcome is called again, once the first
 	// call can't be on its way any more.
 	Repeat bool
@@ -40,9 +45,9 @@ func (db *DB) PayOnce(ctx context.Context, c Claim, p Paid) (Job, error) {
 	job, err := db.FindJob(ctx, c.Run, p.Purpose)
 	switch {
 	case errors.Is(err, ErrNotFound):
-		job, err = db.plan(ctx, c, p, 1)
+		job, err = db.plan(ctx, c, p, 1, "")
 	case err == nil && job.Status == JobRefused:
-		job, err = db.plan(ctx, c, p, job.Try+1)
+		job, err = db.plan(ctx, c, p, job.Try+1, "")
 	}
 	if err != nil {
 		return Job{}, err
@@ -71,22 +76,40 @@ func (p Paid) timeout() time.Duration {
 }
 
 // call makes a planned call. Once the intent says "sent", the call isn't cut short by the program's end: its time limit
-// is its own, because an answer that nobody waits for is an unknown outcome.
+// is its own, because an answer that nobody waits for is an unknown outcome. The limit runs from before the intent is
+// written: a process that is paused in between finds it over and doesn't call, while others may have asked already.
 func (db *DB) call(ctx context.Context, c Claim, p Paid, job Job) (Job, error) {
-	if err := db.send(ctx, c, job); err != nil {
+	job, err := db.prepare(ctx, p, job)
+	if err != nil {
 		return Job{}, err
 	}
 	calling, cancel := context.WithTimeout(context.WithoutCancel(ctx), p.timeout())
-	id, err := p.Call(calling, job)
-	cancel()
-	writing, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)
 	defer cancel()
+	if err := db.send(ctx, c, job); err != nil {
+		return Job{}, err
+	}
+	id, err := p.Call(calling, job)
+	writing, stop := context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)
+	defer stop()
 	if err == nil {
 		job.Fresh = true
 		err := db.answer(writing, &job, JobAccepted, id, "", "")
 		return job, err
 	}
 	return Job{}, db.refused(writing, p, &job, err)
+}
+
+// prepare gives a job its handle. A job that follows one that was never found keeps that one's: a provider that works on
+// the first after all then refuses the second.
+func (db *DB) prepare(ctx context.Context, p Paid, job Job) (Job, error) {
+	if p.Prepare == nil || job.Handle != "" {
+		return job, nil
+	}
+	var err error
+	if job.Handle, err = p.Prepare(ctx, job); err != nil {
+		return Job{}, fmt.Errorf("prepare the %s call to %s: %w", p.Purpose, p.Provider, err)
+	}
+	return job, nil
 }
 
 // refused writes down a failed call: a classified error other than Uncertain is a refusal, all else an unknown outcome.
@@ -112,26 +135,29 @@ func (db *DB) resolve(ctx context.Context, c Claim, p Paid, job Job) (Job, error
 		return Job{}, fault.Unsure(CodeOutcomeUnknown, fmt.Errorf("%s may have accepted the %s call of %s, and can't be asked:"+
 			" somebody has to decide (castad job)", p.Provider, p.Purpose, job.PlannedAt.Format(time.RFC3339)))
 	}
+	late := db.landed(ctx, p, job) // before asking: what is missing then can't come later
 	code := "repeated_by_policy"
 	if p.Find != nil {
 		id, err := p.Find(ctx, job)
-		if err != nil {
+		if err != nil && (!p.Repeat || fault.Of(err).Kind != fault.Uncertain) {
 			return Job{}, fmt.Errorf("ask %s about the %s call: %w", p.Provider, p.Purpose, err)
 		}
 		if id != "" {
 			err := db.answer(ctx, &job, JobAccepted, id, "", "")
 			return job, err
 		}
-		code = "not_found_at_provider"
+		if err == nil {
+			code = "not_found_at_provider"
+		}
 	}
-	if err := db.landed(ctx, p, job); err != nil {
-		return Job{}, err
+	if late != nil {
+		return Job{}, late
 	}
 	return db.replan(ctx, c, p, job, code)
 }
 
-// landed returns an Uncertain fault as long as the call may still be on its way: the worker that sent it may only be
-// slow, or paused, and its answer be still to come.
+// landed returns an Uncertain fault as long as the call may still be on its way, or accepted and not to be seen yet: the
+// worker that sent it may only be slow, or paused, and its answer be still to come.
 func (db *DB) landed(ctx context.Context, p Paid, job Job) error {
 	if p.Harmless {
 		return nil
@@ -140,21 +166,18 @@ func (db *DB) landed(ctx context.Context, p Paid, job Job) error {
 	if err != nil {
 		return err
 	}
-	if now.Sub(job.SentAt.V) < p.timeout()+flightMargin {
-		return fault.Unsure(CodeOutcomeUnknown, fmt.Errorf("the %s call to %s may still be on its way", p.Purpose, p.Provider))
+	if now.Sub(job.SentAt.V) < p.timeout()+db.flight+p.Longest {
+		return fault.Unsure(CodeOutcomeUnknown, fmt.Errorf("%s doesn't show the %s call, but it may still be on its way", p.Provider, p.Purpose))
 	}
 	return nil
 }
-
-// flightMargin is what a paused process or a slow network may add to a call's own time limit.
-const flightMargin = 30 * time.Second
 
 // replan closes a try that came to nothing and plans the next.
 func (db *DB) replan(ctx context.Context, c Claim, p Paid, job Job, code string) (Job, error) {
 	if err := db.answer(ctx, &job, JobRefused, "", code, ""); err != nil {
 		return Job{}, err
 	}
-	return db.plan(ctx, c, p, job.Try+1)
+	return db.plan(ctx, c, p, job.Try+1, job.Handle)
 }
 
 const selectUncertain = "SELECT " + jobColumns + " FROM `provider_job` WHERE `status` IN ('sent','unknown') ORDER BY `id` LIMIT 1000"

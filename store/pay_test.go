@@ -3,6 +3,7 @@ package store_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -10,6 +11,7 @@ import (
 
 	"castad/events"
 	"castad/internal/fault"
+	"castad/internal/testkit"
 	"castad/store"
 )
 
@@ -202,5 +204,90 @@ func TestDecide_PersonsWord(t *testing.T) {
 	}
 	if err := db.Decide(t.Context(), jobs[0].ID, "other"); !errors.Is(err, store.ErrNotFound) {
 		t.Errorf("a second decision: %v", err)
+	}
+}
+
+// openQuick opens a database whose paid calls can't be held back for long.
+func openQuick(t *testing.T) *store.DB {
+	t.Helper()
+	db, err := store.Open(store.Settings{DSN: testkit.Database(t), Flight: time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { db.Close() })
+	return db
+}
+
+// What Prepare made is kept with the intent; a call that was never found is made again under the same handle.
+func TestPayOnce_HandleFindsTheCall(t *testing.T) {
+	t.Parallel()
+	db, p := openQuick(t), &till{}
+	c := claim(t, db, submit(t, db, submission()), events.Crawl)
+	prepared := 0
+	call := paid(p.lose)
+	call.Timeout, call.Longest = time.Millisecond, time.Hour
+	call.Prepare = func(context.Context, store.Job) (string, error) {
+		prepared++
+		return fmt.Sprintf("conv_%d", prepared), nil
+	}
+	call.Find = func(_ context.Context, job store.Job) (string, error) {
+		if job.Handle != "conv_1" {
+			t.Errorf("asked about handle %q", job.Handle)
+		}
+		return "", nil
+	}
+	for range 3 {
+		if _, err := db.PayOnce(t.Context(), c, call); fault.Of(err).Kind != fault.Uncertain || p.paid.Load() != 1 {
+			t.Fatalf("before the longest time is over: %v, paid %d", err, p.paid.Load())
+		}
+	}
+	call.Longest, call.Call = 0, func(_ context.Context, job store.Job) (string, error) {
+		if job.Handle != "conv_1" || job.Try != 2 {
+			t.Errorf("try %d under handle %q", job.Try, job.Handle)
+		}
+		return "job-2", nil
+	}
+	testkit.Eventually(t, "the call surely came to nothing", func() bool {
+		job, err := db.PayOnce(t.Context(), c, call)
+		return err == nil && job.ExternalID == "job-2"
+	})
+	if prepared != 1 {
+		t.Errorf("prepared %d times", prepared)
+	}
+}
+
+// A preparation that fails leaves a planned job, which is free, and no call.
+func TestPayOnce_PreparationFails(t *testing.T) {
+	t.Parallel()
+	db, p := openQuick(t), &till{}
+	c := claim(t, db, submit(t, db, submission()), events.Crawl)
+	call := paid(p.accept)
+	call.Prepare = func(context.Context, store.Job) (string, error) {
+		return "", fault.Retry("openai_busy", errors.New("503"))
+	}
+	if _, err := db.PayOnce(t.Context(), c, call); fault.Of(err).Code != "openai_busy" || p.paid.Load() != 0 {
+		t.Errorf("%v, paid %d", err, p.paid.Load())
+	}
+	call.Prepare = func(context.Context, store.Job) (string, error) { return "conv_1", nil }
+	if job, err := db.PayOnce(t.Context(), c, call); err != nil || job.Handle != "conv_1" || job.Try != 1 {
+		t.Errorf("%+v, %v", job, err)
+	}
+}
+
+// A process that is paused between the intent and the call finds the call's time over, and doesn't call: others may have
+// asked the provider and begun again meanwhile.
+func TestPayOnce_TimeLimitRunsFromTheIntent(t *testing.T) {
+	t.Parallel()
+	db, p := openQuick(t), &till{}
+	c := claim(t, db, submit(t, db, submission()), events.Crawl)
+	call := paid(func(ctx context.Context, _ store.Job) (string, error) {
+		if ctx.Err() == nil {
+			p.paid.Add(1)
+		}
+		return "", fault.Retry("not_sent", errors.Join(ctx.Err(), errors.New("no connection")))
+	})
+	call.Timeout = time.Nanosecond
+	if _, err := db.PayOnce(t.Context(), c, call); fault.Of(err).Code != "not_sent" || p.paid.Load() != 0 {
+		t.Errorf("%v, paid %d", err, p.paid.Load())
 	}
 }

@@ -137,15 +137,11 @@ func (db *DB) Fail(ctx context.Context, c Claim, v pipeline.Verdict, f *fault.Er
 			if !c.Resumed || c.Code != v.Code {
 				tx.emitRun(task, run)
 			}
-			return tx.rest(ctx, c, UnknownRest, v.Code, run.Reason)
+			return tx.rest(ctx, c, db.askAgain, v.Code, run.Reason)
 		}
 		return tx.again(ctx, task, run, v)
 	})
 }
-
-// UnknownRest is how long a run whose paid call has an unknown outcome rests before the provider is asked again. A
-// callback wakes it at once.
-const UnknownRest = 30 * time.Second
 
 const againRun = "UPDATE `stage_run` SET `status`='pending', `attempt`=?, `due_at`=?, `lease_token`=NULL, `filings`=0," +
 	" `code`=?, `reason`=?, `version`=`version`+1 WHERE `task_id`=? AND `stage`=? AND `revision`=?"

@@ -7,6 +7,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -30,6 +31,11 @@ type Settings struct {
 	MaxOpen  int    // connections at most; 0 means 20
 	MaxIdle  int    // 0 means the half of MaxOpen
 	Lifetime time.Duration
+	// Flight is what a paused process or a slow network may add to a paid call's own time limit; 0 means 30 s.
+	Flight time.Duration
+	// AskAgain is how long a run whose paid call has an unknown outcome rests before the provider is asked again; 0 means
+	// 30 s. A callback wakes it at once.
+	AskAgain time.Duration
 }
 
 // DB is a pool of connections and what is done with them. It is safe for concurrent use.
@@ -37,6 +43,8 @@ type DB struct {
 	sql *sqlx.DB
 	// Nudge is called after a commit that left something for the relay to publish. It must not block. May be nil.
 	Nudge func()
+
+	flight, askAgain time.Duration
 }
 
 // Open prepares a pool; it doesn't connect yet, so that a program can start before its database.
@@ -77,7 +85,7 @@ func Open(s Settings) (*DB, error) {
 	pool.SetMaxOpenConns(open)
 	pool.SetMaxIdleConns(idle)
 	pool.SetConnMaxLifetime(lifetime)
-	return &DB{sql: sqlx.NewDb(pool, "mysql")}, nil
+	return &DB{sql: sqlx.NewDb(pool, "mysql"), flight: cmp.Or(s.Flight, 30*time.Second), askAgain: cmp.Or(s.AskAgain, 30*time.Second)}, nil
 }
 
 // Ping checks that the database answers and has our schema.

@@ -5,6 +5,8 @@ package author
 import (
 	"context"
 	"fmt"
+	"maps"
+	"strconv"
 	"time"
 
 	"castad/internal/config"
@@ -18,9 +20,13 @@ import (
 
 // Model is a language model that takes a prompt and works on it by itself.
 type Model interface {
+	// Prepare makes what an answer can be found by, free of charge.
+	Prepare(ctx context.Context, metadata map[string]string) (handle string, err error)
 	// Start submits a prompt; the answer may be there already.
-	Start(ctx context.Context, p providers.Prompt) (providers.Answer, error)
-	// Look returns what has become of it.
+	Start(ctx context.Context, handle string, p providers.Prompt) (providers.Answer, error)
+	// Find returns the id of the answer that was started under a handle, or "" as long as there is none to be seen.
+	Find(ctx context.Context, handle string) (id string, err error)
+	// Look returns what has become of an answer.
 	Look(ctx context.Context, id string) (providers.Answer, error)
 }
 
@@ -28,15 +34,17 @@ type Model interface {
 type Author struct {
 	DB          *store.DB
 	Model       Model
+	Timeout     time.Duration // of the call that starts an answer
 	Interval    time.Duration // between two looks
+	Longest     time.Duration // that an answer may take
 	PriceMicros int64         // of a call, as expected: millionths of a US dollar
-	Repeat      bool          // call again when nobody knows whether a call was accepted
+	Repeat      bool          // don't wait for Longest when nobody knows whether a call was accepted
 }
 
 // New returns an author on the official service, or wherever its address points.
 func New(db *store.DB, cfg config.OpenAI) *Author {
-	return &Author{DB: db, Model: openai.New(openai.Config{BaseURL: cfg.URL, Key: cfg.Key.Reveal()}), Interval: cfg.Look,
-		PriceMicros: cfg.Price, Repeat: cfg.Repeat}
+	return &Author{DB: db, Model: openai.New(openai.Config{BaseURL: cfg.URL, Key: cfg.Key.Reveal()}), Timeout: cfg.Timeout,
+		Interval: cfg.Look, Longest: cfg.Longest, PriceMicros: cfg.Price, Repeat: cfg.Repeat}
 }
 
 // Document is an answer that passed its checks.
@@ -46,9 +54,6 @@ type Document struct {
 	Version string // of the prompt's template
 	Hash    string // of the prompt as it was sent
 }
-
-// startTimeout bounds the call that starts an answer. The model works in the background, so its id comes at once.
-const startTimeout = 20 * time.Second
 
 // Write returns the document, or how long to rest before the next look. check returns what the answer misses; hard
 // misses go back to the model once, and a second miss is a fault "answer_rejected".
@@ -76,18 +81,10 @@ func (a *Author) Write(ctx context.Context, c store.Claim, purpose string, p pro
 // ask pays for one answer and looks at it once.
 func (a *Author) ask(ctx context.Context, c store.Claim, purpose string, p providers.Prompt) (Document, time.Duration, error) {
 	job, err := a.DB.PayOnce(ctx, c, store.Paid{
-		Purpose: purpose, Provider: "openai", Request: p, PriceMicros: a.PriceMicros, Timeout: startTimeout, Repeat: a.Repeat,
-		Call: func(ctx context.Context, job store.Job) (string, error) {
-			var frozen providers.Prompt
-			if err := job.Decode(&frozen); err != nil {
-				return "", fault.Stop("request_unreadable", err)
-			}
-			answer, err := a.Model.Start(ctx, marked(frozen, c))
-			if answer.ID != "" { // accepted and paid, whatever the answer is
-				return answer.ID, nil
-			}
-			return "", err
-		},
+		Purpose: purpose, Provider: "openai", Request: p, PriceMicros: a.PriceMicros, Timeout: a.Timeout, Longest: a.Longest, Repeat: a.Repeat,
+		Prepare: func(ctx context.Context, job store.Job) (string, error) { return a.Model.Prepare(ctx, mark(job)) },
+		Call:    a.start,
+		Find:    func(ctx context.Context, job store.Job) (string, error) { return a.Model.Find(ctx, job.Handle) },
 	})
 	if err != nil {
 		return Document{}, 0, err
@@ -107,14 +104,26 @@ func (a *Author) ask(ctx context.Context, c store.Claim, purpose string, p provi
 		Hash: frozen.Metadata["prompt_hash"]}, 0, nil
 }
 
-// marked adds what lets a person find the call in the provider's own records.
-func marked(p providers.Prompt, c store.Claim) providers.Prompt {
-	metadata := map[string]string{"task_id": c.TaskID, "stage": string(c.Stage), "revision": fmt.Sprint(c.Revision)}
-	for key, value := range p.Metadata {
-		metadata[key] = value
+// start sends the prompt as it was planned.
+func (a *Author) start(ctx context.Context, job store.Job) (string, error) {
+	var frozen providers.Prompt
+	if err := job.Decode(&frozen); err != nil {
+		return "", fault.Stop("request_unreadable", err)
 	}
-	p.Metadata = metadata
-	return p
+	metadata := mark(job)
+	maps.Copy(metadata, frozen.Metadata)
+	frozen.Metadata = metadata
+	answer, err := a.Model.Start(ctx, job.Handle, frozen)
+	if answer.ID != "" { // accepted and paid, whatever the answer is
+		return answer.ID, nil
+	}
+	return "", err
+}
+
+// mark is what a person finds the call by in the provider's own records.
+func mark(job store.Job) map[string]string {
+	return map[string]string{"task_id": job.TaskID, "stage": string(job.Stage), "revision": strconv.Itoa(job.Revision),
+		"purpose": job.Purpose, "try": strconv.Itoa(job.Try)}
 }
 
 // failed closes the job where the model has ended it without an answer, so that another attempt may ask again. A look

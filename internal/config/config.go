@@ -22,6 +22,9 @@ type Common struct {
 	Replicas int    `env:"CASTAD_NATS_REPLICAS" envDefault:"1"`
 	LogLevel string `env:"CASTAD_LOG_LEVEL" envDefault:"info"`
 	Health   string `env:"CASTAD_HEALTH_ADDR"` // host:port of /healthz, /readyz and /metrics; "" for none
+
+	Flight   time.Duration `env:"CASTAD_FLIGHT" envDefault:"30s"`    // what a paused process may add to a paid call's own time limit
+	AskAgain time.Duration `env:"CASTAD_ASK_AGAIN" envDefault:"30s"` // between two questions about a call of unknown outcome
 }
 
 // Names returns the names on the broker.
@@ -42,8 +45,10 @@ type Worker struct {
 type OpenAI struct {
 	URL     string        `env:"CASTAD_OPENAI_URL" envDefault:"https://api.openai.com/v1"`
 	Key     Secret        `env:"CASTAD_OPENAI_KEY"`
-	Look    time.Duration `env:"CASTAD_OPENAI_LOOK" envDefault:"4s"` // between two looks at an answer
-	Repeat  bool          `env:"CASTAD_OPENAI_REPEAT_UNKNOWN"`       // call again when nobody knows whether a call was accepted: a double costs cents
+	Timeout time.Duration `env:"CASTAD_OPENAI_TIMEOUT" envDefault:"20s"` // of the call that starts an answer; its id comes at once
+	Look    time.Duration `env:"CASTAD_OPENAI_LOOK" envDefault:"4s"`     // between two looks at an answer
+	Longest time.Duration `env:"CASTAD_OPENAI_LONGEST" envDefault:"15m"` // that an answer may take; a call that shows nothing after it came to nothing
+	Repeat  bool          `env:"CASTAD_OPENAI_REPEAT_UNKNOWN"`           // don't wait that long: a double costs cents
 	Price   int64         `env:"CASTAD_OPENAI_PRICE_MICROS" envDefault:"4000"`
 	Prompts string        `env:"CASTAD_PROMPTS_DIR"`  // templates that replace the built-in ones
 	Model   string        `env:"CASTAD_OPENAI_MODEL"` // instead of the one that a template names

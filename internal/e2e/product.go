@@ -157,6 +157,7 @@ func (p *Product) environment(dsn string) map[string]string {
 		"CASTAD_API_ADDR":   fmt.Sprintf("127.0.0.1:%d", p.ports["api"]),
 		"CASTAD_PUBLIC_URL": fmt.Sprintf("http://127.0.0.1:%d", p.ports["api"]),
 		"CASTAD_OPENAI_URL": sandbox + "/openai/v1", "CASTAD_OPENAI_KEY": "sk-sandbox", "CASTAD_OPENAI_LOOK": "300ms",
+		"CASTAD_OPENAI_TIMEOUT": "10s", "CASTAD_OPENAI_LONGEST": "1s", "CASTAD_FLIGHT": "2s", "CASTAD_ASK_AGAIN": "500ms",
 		"CASTAD_SUNO_URL": sandbox + "/suno", "CASTAD_SUNO_KEY": "suno-sandbox", "CASTAD_SUNO_FIRST_LOOK": "0s", "CASTAD_SUNO_LOOK": "300ms",
 		"CASTAD_CREATOMATE_URL": sandbox + "/creatomate", "CASTAD_CREATOMATE_KEY": "creatomate-sandbox",
 		"CASTAD_CREATOMATE_FIRST_LOOK": "0s", "CASTAD_CREATOMATE_LOOK": "300ms",
@@ -444,8 +445,8 @@ func (p *Product) Completed(ids ...string) {
 // callbackPatience is how long the test, as an operator, waits for a provider that tells by itself what it has accepted.
 const callbackPatience = 20 * time.Second
 
-// decide is what an operator does about a task that waits for word about a call. The language model can't be asked at
-// all, and a double costs cents; the others would have called back, or shown the job in their list, if they had it.
+// decide is what an operator does about a task that waits for word about a song or a render: its provider would have
+// called back, or shown the job in its list, if it had it. All other calls are found, or found missing, by the programs.
 func (p *Product) decide(task Task) {
 	for _, stage := range task.Stages {
 		if stage.Status != "waiting" || stage.Code != "outcome_unknown" {
@@ -460,7 +461,7 @@ func (p *Product) decide(task Task) {
 			if p.unknown[call].IsZero() {
 				p.unknown[call] = time.Now()
 			}
-			if fields[1] == "openai" || time.Since(p.unknown[call]) > callbackPatience {
+			if (fields[1] == "suno" || fields[1] == "creatomate") && time.Since(p.unknown[call]) > callbackPatience {
 				p.castad("job", "again", fields[0])
 				p.Decided[call] = true
 			}
@@ -482,6 +483,19 @@ func (p *Product) castad(args ...string) string {
 		p.t.Logf("castad %v: %v\n%s", args, err, out)
 	}
 	return string(out)
+}
+
+// Fault makes calls to the sandbox fail, as a JSON object that POST /admin/faults there takes.
+func (p *Product) Fault(fault string) {
+	p.t.Helper()
+	resp, err := http.Post(p.Sandbox()+"/admin/faults", "application/json", strings.NewReader(fault))
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusNoContent {
+		p.t.Fatalf("the sandbox doesn't take the fault %s: status %d", fault, resp.StatusCode)
+	}
 }
 
 // Bill is what a real account would have been charged, as the sandbox counts it.

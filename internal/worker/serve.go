@@ -64,7 +64,8 @@ func Open(program string, stage events.Stage, common config.Common, pending int,
 	if err != nil {
 		return Base{}, err
 	}
-	db, err := store.Open(store.Settings{DSN: common.MySQL.Reveal(), MaxOpen: common.MySQLMax})
+	db, err := store.Open(store.Settings{DSN: common.MySQL.Reveal(), MaxOpen: common.MySQLMax,
+		Flight: common.Flight, AskAgain: common.AskAgain})
 	if err != nil {
 		return Base{}, err
 	}

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/openai/openai-go/v3/conversations"
 	"github.com/openai/openai-go/v3/option"
 	"github.com/openai/openai-go/v3/packages/param"
 	"github.com/openai/openai-go/v3/responses"
@@ -32,8 +33,9 @@ type Config struct {
 
 // Client is safe for concurrent use.
 type Client struct {
-	cfg Config
-	api responses.ResponseService
+	cfg           Config
+	api           responses.ResponseService
+	conversations conversations.ConversationService
 }
 
 // New fills the defaults of cfg. It makes no call.
@@ -47,23 +49,25 @@ func New(cfg Config) *Client {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	return &Client{cfg: cfg, api: responses.NewResponseService(
+	options := []option.RequestOption{
 		option.WithBaseURL(cfg.BaseURL), option.WithAPIKey(cfg.Key),
 		option.WithMaxRetries(0), // a retry after a lost answer would be a second paid answer
-		option.WithHTTPClient(newDoer(cfg.Timeout)))}
+		option.WithHTTPClient(newDoer(cfg.Timeout))}
+	return &Client{cfg: cfg, api: responses.NewResponseService(options...), conversations: conversations.NewConversationService(options...)}
 }
 
-// Start asks for one answer and returns its id; the answer may be Done already.
+// Start asks for one answer in a conversation of its own, made by Prepare, and returns its id; the answer may be Done
+// already.
 //
-// Each accepted call is charged, and a response can't be found again by anything of ours. Fault kind
-// Uncertain with "openai_outcome_unknown" means that the call may have been accepted; every other kind
-// means that it wasn't, but for the codes that Look returns too ("model_…"): those answers were paid.
-func (c *Client) Start(ctx context.Context, p providers.Prompt) (providers.Answer, error) {
+// Each accepted call is charged. Fault kind Uncertain with "openai_outcome_unknown" means that the call may have been
+// accepted, and Find will tell; every other kind means that it wasn't, but for the codes that Look returns too
+// ("model_…"): those answers were paid.
+func (c *Client) Start(ctx context.Context, conversation string, p providers.Prompt) (providers.Answer, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
 	defer cancel()
 	sent := false
 	trace := &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { sent = true }}
-	resp, err := c.api.New(httptrace.WithClientTrace(ctx, trace), params(p))
+	resp, err := c.api.New(httptrace.WithClientTrace(ctx, trace), params(conversation, p))
 	if refused, ok := errors.AsType[*apiError](err); ok {
 		if refused.status < 500 || refused.named() {
 			return providers.Answer{}, c.refusal(refused)
@@ -80,7 +84,7 @@ func (c *Client) Start(ctx context.Context, p providers.Prompt) (providers.Answe
 	return answerOf(resp)
 }
 
-func params(p providers.Prompt) responses.ResponseNewParams {
+func params(conversation string, p providers.Prompt) responses.ResponseNewParams {
 	format := responses.ResponseFormatTextConfigParamOfJSONSchema(p.Name, p.Schema)
 	format.OfJSONSchema.Strict = param.NewOpt(true)
 	out := responses.ResponseNewParams{
@@ -90,6 +94,9 @@ func params(p providers.Prompt) responses.ResponseNewParams {
 		Metadata:   shared.Metadata(p.Metadata),
 		Background: param.NewOpt(true),
 		Store:      param.NewOpt(true),
+	}
+	if conversation != "" {
+		out.Conversation = responses.ResponseNewParamsConversationUnion{OfString: param.NewOpt(conversation)}
 	}
 	if p.Instructions != "" {
 		out.Instructions = param.NewOpt(p.Instructions)
@@ -107,9 +114,14 @@ func params(p providers.Prompt) responses.ResponseNewParams {
 // that says why: "model_refused", "model_answer_filtered", "model_prompt_invalid" and "model_cancelled" are
 // Permanent; "model_answer_cut" (needs a higher MaxTokens) and "model_failed" are Retryable by a new Start.
 // An id that isn't known is Permanent with "openai_answer_gone" (answers are kept 30 days).
+//
+// An id that Find has returned is looked at through its conversation, which doesn't tell what the answer has used.
 func (c *Client) Look(ctx context.Context, id string) (providers.Answer, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
 	defer cancel()
+	if isConversation(id) {
+		return c.lookInto(ctx, id)
+	}
 	resp, err := c.api.Get(ctx, id, responses.ResponseGetParams{})
 	if err != nil {
 		return providers.Answer{}, c.readFault("look at answer "+id, err)

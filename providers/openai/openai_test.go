@@ -44,6 +44,7 @@ func TestStart_ClassifiesEachAnswerAndNeverRepeats(t *testing.T) {
 		"model":      {e(404, "model_not_found", ""), fault.Permanent, "openai_model_gone"},
 		"rate":       {e(429, "rate_limit_exceeded", "requests"), fault.RateLimited, "openai_rate_limited"},
 		"quota":      {e(429, "insufficient_quota", "insufficient_quota"), fault.Permanent, "openai_no_credits"},
+		"locked":     {e(400, "conversation_locked", "invalid_request_error"), fault.Uncertain, "openai_outcome_unknown"},
 		"slow down":  {e(429, "slow_down", "rate_limit_error"), fault.RateLimited, "openai_slow_down"},
 		"overloaded": {e(503, "server_is_overloaded", "service_unavailable_error"), fault.RateLimited, "openai_overloaded"},
 		"500":        {e(500, "server_error", "server_error"), fault.Uncertain, "openai_outcome_unknown"},
@@ -57,7 +58,7 @@ func TestStart_ClassifiesEachAnswerAndNeverRepeats(t *testing.T) {
 			var calls atomic.Int32
 			s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { calls.Add(1); row.h(w, r) }))
 			defer s.Close()
-			_, err := openai.New(openai.Config{BaseURL: s.URL + "/v1", Key: "sk"}).Start(t.Context(), prompt)
+			_, err := openai.New(openai.Config{BaseURL: s.URL + "/v1", Key: "sk"}).Start(t.Context(), "conv_1", prompt)
 			if f := fault.Of(err); f == nil || f.Kind != row.kind || f.Code != row.code || calls.Load() != 1 {
 				t.Errorf("got %+v after %d calls, want %s %s", f, calls.Load(), row.kind, row.code)
 			}
@@ -65,7 +66,7 @@ func TestStart_ClassifiesEachAnswerAndNeverRepeats(t *testing.T) {
 	}
 	s := httptest.NewServer(says(200, ""))
 	s.Close()
-	if _, err := openai.New(openai.Config{BaseURL: s.URL, Key: "sk"}).Start(t.Context(), prompt); fault.Of(err).Code != "openai_unreachable" {
+	if _, err := openai.New(openai.Config{BaseURL: s.URL, Key: "sk"}).Start(t.Context(), "conv_1", prompt); fault.Of(err).Code != "openai_unreachable" {
 		t.Errorf("refused connection: %v", err)
 	}
 }
@@ -79,11 +80,11 @@ func TestStart_AsksInTheBackgroundWithAStrictSchema(t *testing.T) {
 		says(200, `{"id":"resp_1","status":"queued","output":[]}`)(w, r)
 	}))
 	defer s.Close()
-	got, err := openai.New(openai.Config{BaseURL: s.URL + "/v1", Key: "sk"}).Start(t.Context(), prompt)
+	got, err := openai.New(openai.Config{BaseURL: s.URL + "/v1", Key: "sk"}).Start(t.Context(), "conv_1", prompt)
 	if got.ID != "resp_1" || got.Progress != providers.Working || err != nil {
 		t.Errorf("got %+v, %v", got, err)
 	}
-	for _, want := range []string{"POST /v1/responses", `"background":true`, `"store":true`, `"strict":true`, `"type":"json_schema"`, `"max_output_tokens":4000`, `"effort":"low"`, `"task_id":"0199"`} {
+	for _, want := range []string{"POST /v1/responses", `"background":true`, `"store":true`, `"strict":true`, `"type":"json_schema"`, `"max_output_tokens":4000`, `"effort":"low"`, `"task_id":"0199"`, `"conversation":"conv_1"`} {
 		if !strings.Contains(body, want) {
 			t.Errorf("request lacks %s: %s", want, body)
 		}

@@ -94,6 +94,8 @@ func readError(resp *http.Response) error {
 // refusal classifies an answered refusal by the table in the provider's documentation of error codes.
 func (c *Client) refusal(e *apiError) error {
 	switch {
+	case e.code == "conversation_locked": // an earlier call in this conversation was accepted, and is being worked on
+		return fault.Unsure("openai_outcome_unknown", e)
 	case e.status < 400: // a redirect, which isn't followed
 		return fault.Unsure("openai_outcome_unknown", e)
 	case e.status == http.StatusUnauthorized || e.status == http.StatusForbidden:

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"strings"
 	"sync"
 	"time"
 )
@@ -98,13 +99,13 @@ func (s *Server) showCharges(w http.ResponseWriter, r *http.Request) {
 	http.ServeFile(w, r, s.bill.file.Name())
 }
 
-// markOf names the run that metadata speaks of, or returns the metadata itself.
+// markOf names the call that metadata speaks of, or returns the metadata itself. Tries of one call have one mark.
 func markOf(metadata map[string]string) string {
 	if len(metadata) == 0 {
 		return ""
 	}
 	if metadata["task_id"] != "" {
-		return metadata["task_id"] + "/" + metadata["stage"] + "/" + metadata["revision"]
+		return strings.TrimSuffix(metadata["task_id"]+"/"+metadata["stage"]+"/"+metadata["revision"]+"/"+metadata["purpose"], "/")
 	}
 	return fmt.Sprint(metadata)
 }

@@ -29,6 +29,10 @@ func (s *Server) routeOpenAI(on router) {
 	on("POST /openai/v1/responses", "openai", "create", s.createResponse)
 	on("GET /openai/v1/responses/{id}", "openai", "read", s.readResponse)
 	on("POST /openai/v1/responses/{id}/cancel", "openai", "cancel", s.cancelResponse)
+	on("POST /openai/v1/conversations", "openai", "conversation", s.createConversation)
+	on("GET /openai/v1/conversations/{id}", "openai", "read", s.readConversation)
+	on("DELETE /openai/v1/conversations/{id}", "openai", "delete", s.deleteConversation)
+	on("GET /openai/v1/conversations/{id}/items", "openai", "list", s.listItems)
 	on("POST /openai/v1/chat/completions", "openai", "create", s.createChat)
 	on("GET /openai/v1/chat/completions", "openai", "list", s.listChats)
 }
@@ -45,6 +49,7 @@ type modelRequest struct {
 
 	Instructions string          `json:"instructions"`
 	Input        json.RawMessage `json:"input"`
+	Conversation json.RawMessage `json:"conversation"` // an id, or an object with one
 	Text         struct {
 		Format format `json:"format"`
 	} `json:"text"`
@@ -73,9 +78,8 @@ func (s *Server) createResponse(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	row.Background, row.Store = in.Background, in.Store == nil || *in.Store
-	id, err := s.keepAnswer("resp_", row)
-	if err != nil {
-		http.Error(w, err.Error(), http.StatusInternalServerError)
+	id, ok := s.begin(w, in, row)
+	if !ok {
 		return
 	}
 	if !row.Background {

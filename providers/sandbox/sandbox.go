@@ -15,6 +15,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -85,6 +86,8 @@ type Server struct {
 	client  *http.Client
 
 	answers    *table[answer]
+	talks      *table[conversation]
+	talking    sync.Mutex // of what is begun in a conversation
 	songs      *table[song]
 	renders    *table[render]
 	sessions   *table[session]
@@ -118,6 +121,7 @@ func (s *Server) open() (err error) {
 	}
 	s.journal = &journal{path: filepath.Join(s.cfg.Dir, "journal.jsonl"), tables: map[string]replayed{}}
 	s.answers = newTable[answer](s.journal, "answer")
+	s.talks = newTable[conversation](s.journal, "conversation")
 	s.songs = newTable[song](s.journal, "song")
 	s.renders = newTable[render](s.journal, "render")
 	s.sessions = newTable[session](s.journal, "session")
