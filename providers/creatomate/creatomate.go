@@ -17,6 +17,7 @@ import (
 
 	"castad/internal/fault"
 	"castad/providers"
+	"castad/providers/wire"
 )
 
 // Config says where the service is and which project we are there.
@@ -31,7 +32,7 @@ type Config struct {
 // Client is safe for concurrent use.
 type Client struct {
 	cfg  Config
-	http *http.Client
+	wire *wire.Caller
 }
 
 // New fills the defaults of cfg. It makes no call.
@@ -49,7 +50,7 @@ func New(cfg Config) *Client {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	return &Client{cfg: cfg, http: newHTTPClient(cfg.Timeout)}
+	return &Client{cfg: cfg, wire: wire.New(wire.Limits{Time: cfg.Timeout, Bytes: maxAnswerBytes})}
 }
 
 // Submit orders one video and returns the render's id.
@@ -69,18 +70,18 @@ func (c *Client) Submit(ctx context.Context, order providers.RenderOrder) (strin
 	if c.cfg.Version == "v1" {
 		body = paidOrder{Source: &script, Metadata: order.Metadata, WebhookURL: order.CallbackURL}
 	}
-	got, sent, err := c.call(ctx, http.MethodPost, "/"+c.cfg.Version+"/renders", body)
+	got, err := c.call(ctx, http.MethodPost, "/"+c.cfg.Version+"/renders", body)
 	switch {
-	case err != nil && !sent:
+	case errors.Is(err, wire.ErrNotSent):
 		return "", fault.Retry("creatomate_unreachable", fmt.Errorf("order render: %w", err))
 	case err != nil:
 		return "", fault.Unsure("creatomate_outcome_unknown", fmt.Errorf("order render: %w", err))
-	case got.status >= 400 && got.status < 500:
+	case got.Status >= 400 && got.Status < 500:
 		return "", c.refusal(got)
 	}
-	made, err := oneRender(got.body)
-	if got.status >= 300 || err != nil {
-		return "", fault.Unsure("creatomate_outcome_unknown", errors.Join(got.problem(), err))
+	made, err := oneRender(got.Body)
+	if got.Status >= 300 || err != nil {
+		return "", fault.Unsure("creatomate_outcome_unknown", errors.Join(problem(got), err))
 	}
 	return made.ID, nil
 }
@@ -111,19 +112,19 @@ func (c *Client) dryRun(ctx context.Context, s script) error {
 	if c.cfg.Version == "v1" {
 		return nil
 	}
-	got, _, err := c.call(ctx, http.MethodPost, "/v2/renders", paidOrder{script: s, DryRun: true})
+	got, err := c.call(ctx, http.MethodPost, "/v2/renders", paidOrder{script: s, DryRun: true})
 	if err != nil {
 		return fault.Retry("creatomate_unreachable", fmt.Errorf("check script: %w", err))
 	}
-	if got.status >= 400 && got.status < 500 {
+	if got.Status >= 400 && got.Status < 500 {
 		return c.refusal(got)
 	}
 	var verdict struct {
 		Valid  *bool           `json:"valid"`
 		Errors json.RawMessage `json:"errors"`
 	}
-	if got.status != http.StatusOK || json.Unmarshal(got.body, &verdict) != nil || verdict.Valid == nil {
-		return fault.Retry("creatomate_check_failed", fmt.Errorf("check script: %w", got.problem()))
+	if got.Status != http.StatusOK || json.Unmarshal(got.Body, &verdict) != nil || verdict.Valid == nil {
+		return fault.Retry("creatomate_check_failed", fmt.Errorf("check script: %w", problem(got)))
 	}
 	if !*verdict.Valid {
 		return fault.Stop("creatomate_script_invalid", fmt.Errorf("check script: %.500s", verdict.Errors))
@@ -132,18 +133,18 @@ func (c *Client) dryRun(ctx context.Context, s script) error {
 }
 
 // refusal classifies an answered 4xx, with which nothing was accepted.
-func (c *Client) refusal(a answer) error {
-	switch a.status {
+func (c *Client) refusal(a wire.Answer) error {
+	switch a.Status {
 	case http.StatusUnauthorized:
-		return fault.Stop("creatomate_key_refused", a.problem())
+		return fault.Stop("creatomate_key_refused", problem(a))
 	case http.StatusPaymentRequired, http.StatusForbidden:
-		return fault.Stop("creatomate_no_credits", a.problem())
+		return fault.Stop("creatomate_no_credits", problem(a))
 	case http.StatusTooManyRequests:
-		return fault.Wait(c.cfg.Now().Add(10*time.Second), "creatomate_too_fast", a.problem())
+		return fault.Wait(c.cfg.Now().Add(10*time.Second), "creatomate_too_fast", problem(a))
 	case http.StatusRequestTimeout:
-		return fault.Retry("creatomate_unreachable", a.problem())
+		return fault.Retry("creatomate_unreachable", problem(a))
 	default:
-		return fault.Stop("creatomate_order_refused", a.problem())
+		return fault.Stop("creatomate_order_refused", problem(a))
 	}
 }
 
@@ -179,18 +180,18 @@ func oneRender(body []byte) (render, error) {
 // Look returns the state of a render. A state that isn't known is Working. A render that is gone (they are
 // kept 30 days) is a Permanent fault "creatomate_render_gone".
 func (c *Client) Look(ctx context.Context, id string) (providers.Render, error) {
-	got, _, err := c.call(ctx, http.MethodGet, "/"+c.cfg.Version+"/renders/"+url.PathEscape(id), nil)
+	got, err := c.call(ctx, http.MethodGet, "/"+c.cfg.Version+"/renders/"+url.PathEscape(id), nil)
 	switch {
 	case err != nil:
 		return providers.Render{}, fmt.Errorf("look at render %s: %w", id, err)
-	case got.status == http.StatusNotFound:
-		return providers.Render{}, fault.Stop("creatomate_render_gone", got.problem())
-	case got.status >= 400 && got.status < 500:
+	case got.Status == http.StatusNotFound:
+		return providers.Render{}, fault.Stop("creatomate_render_gone", problem(got))
+	case got.Status >= 400 && got.Status < 500:
 		return providers.Render{}, c.refusal(got)
-	case got.status != http.StatusOK:
-		return providers.Render{}, fmt.Errorf("look at render %s: %w", id, got.problem())
+	case got.Status != http.StatusOK:
+		return providers.Render{}, fmt.Errorf("look at render %s: %w", id, problem(got))
 	}
-	raw, err := oneRender(got.body)
+	raw, err := oneRender(got.Body)
 	if err != nil {
 		return providers.Render{}, err
 	}
@@ -218,19 +219,19 @@ func (c *Client) FindByMetadata(ctx context.Context, metadata string) (id string
 	if metadata == "" {
 		return "", false, nil
 	}
-	got, _, err := c.call(ctx, http.MethodGet, "/v1/renders", nil)
+	got, err := c.call(ctx, http.MethodGet, "/v1/renders", nil)
 	switch {
 	case err != nil:
 		return "", false, fmt.Errorf("list renders: %w", err)
-	case got.status == http.StatusNotFound || got.status == http.StatusMethodNotAllowed:
+	case got.Status == http.StatusNotFound || got.Status == http.StatusMethodNotAllowed:
 		return "", false, nil
-	case got.status >= 400 && got.status < 500:
+	case got.Status >= 400 && got.Status < 500:
 		return "", false, c.refusal(got)
-	case got.status != http.StatusOK:
-		return "", false, fmt.Errorf("list renders: %w", got.problem())
+	case got.Status != http.StatusOK:
+		return "", false, fmt.Errorf("list renders: %w", problem(got))
 	}
 	var list []render
-	if err := json.Unmarshal(got.body, &list); err != nil {
+	if err := json.Unmarshal(got.Body, &list); err != nil {
 		return "", false, fmt.Errorf("list renders: %w", err)
 	}
 	for _, r := range list {

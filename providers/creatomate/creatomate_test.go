@@ -81,6 +81,18 @@ func TestSubmit_ClassifiesEachAnswer(t *testing.T) {
 	}
 }
 
+func TestSubmit_RefusedConnectionNeverLeft(t *testing.T) {
+	t.Parallel()
+	s := httptest.NewServer(nil)
+	s.Close()
+	for _, version := range []string{"v1", "v2"} { // v2 gets no further than the dry run
+		_, err := creatomate.New(creatomate.Config{BaseURL: s.URL, Version: version}).Submit(t.Context(), order)
+		if f := fault.Of(err); f == nil || f.Kind != fault.Retryable || f.Code != "creatomate_unreachable" {
+			t.Errorf("%s: got %+v", version, f)
+		}
+	}
+}
+
 func TestSubmit_SpeaksBothVersions(t *testing.T) {
 	t.Parallel()
 	for version, answer := range map[string]string{"v1": `[{"id":"r-1234567"}]`, "v2": `{"id":"r-1234567"}`} {

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"castad/internal/fault"
+	"castad/providers/wire"
 )
 
 // Config says where the API is and which account publishes.
@@ -29,7 +30,7 @@ type Config struct {
 // Client serves one account and is safe for concurrent use.
 type Client struct {
 	cfg  Config
-	http *http.Client
+	wire *wire.Caller
 }
 
 // New fills the defaults of cfg. It makes no call.
@@ -44,7 +45,7 @@ func New(cfg Config) *Client {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	return &Client{cfg: cfg, http: newHTTPClient(cfg.Timeout)}
+	return &Client{cfg: cfg, wire: wire.New(wire.Limits{Time: cfg.Timeout, Bytes: maxAnswerBytes})}
 }
 
 // States of a container. InProgress is also what an unknown one should be taken for.
@@ -95,9 +96,9 @@ func (c *Client) ContainerStatus(ctx context.Context, id string) (status, detail
 // state, after PUBLISHED look with FindByMark, and never publish another container for the same post.
 // Every other kind means that it isn't.
 func (c *Client) Publish(ctx context.Context, containerID string) (string, error) {
-	got, sent, err := c.call(ctx, http.MethodPost, "/"+url.PathEscape(c.cfg.UserID)+"/media_publish", url.Values{"creation_id": {containerID}})
+	got, err := c.call(ctx, http.MethodPost, "/"+url.PathEscape(c.cfg.UserID)+"/media_publish", url.Values{"creation_id": {containerID}})
 	switch {
-	case err != nil && !sent:
+	case errors.Is(err, wire.ErrNotSent):
 		return "", fault.Retry("instagram_unreachable", fmt.Errorf("publish container %s: %w", containerID, err))
 	case err != nil:
 		return "", fault.Unsure("instagram_outcome_unknown", fmt.Errorf("publish container %s: %w", containerID, err))
@@ -105,14 +106,14 @@ func (c *Client) Publish(ctx context.Context, containerID string) (string, error
 	var out struct {
 		ID string `json:"id"`
 	}
-	if got.status == http.StatusOK && json.Unmarshal(got.body, &out) == nil && out.ID != "" {
+	if got.Status == http.StatusOK && json.Unmarshal(got.Body, &out) == nil && out.ID != "" {
 		return out.ID, nil
 	}
 	problem, ok := parseProblem(got)
-	if !ok || got.status >= 500 || problem.vague() {
+	if !ok || got.Status >= 500 || problem.vague() {
 		return "", fault.Unsure("instagram_outcome_unknown", fmt.Errorf("publish container %s: %w", containerID, problem))
 	}
-	return "", fmt.Errorf("publish container %s: %w", containerID, c.refusal(problem, got.header))
+	return "", fmt.Errorf("publish container %s: %w", containerID, c.refusal(problem, got.Header))
 }
 
 type media struct {
@@ -159,16 +160,16 @@ func (c *Client) Permalink(ctx context.Context, mediaID string) (string, error) 
 
 // ask is for calls that may be repeated.
 func (c *Client) ask(ctx context.Context, method, path string, in url.Values, out any) error {
-	got, _, err := c.call(ctx, method, path, in)
+	got, err := c.call(ctx, method, path, in)
 	if err != nil {
 		return fault.Retry("instagram_unreachable", err)
 	}
-	if got.status == http.StatusOK {
-		return json.Unmarshal(got.body, out)
+	if got.Status == http.StatusOK {
+		return json.Unmarshal(got.Body, out)
 	}
 	problem, ok := parseProblem(got)
 	if !ok || problem.vague() {
 		return fault.Retry("instagram_unavailable", problem)
 	}
-	return c.refusal(problem, got.header)
+	return c.refusal(problem, got.Header)
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"castad/internal/fault"
+	"castad/providers/wire"
 )
 
 // problem is the error that the Graph API answers with.
@@ -30,13 +31,13 @@ func (p *problem) vague() bool {
 	return p.Subcode != 2207057 && (p.Code == 1 || p.Code == 2) || p.Subcode == 2207001 || p.Transient && p.Code != 9007
 }
 
-func parseProblem(a answer) (*problem, bool) {
+func parseProblem(a wire.Answer) (*problem, bool) {
 	var body struct {
 		Error problem `json:"error"`
 	}
-	err := json.Unmarshal(a.body, &body)
-	body.Error.status = a.status
-	return &body.Error, err == nil && body.Error.Code != 0 && a.status >= 400
+	err := json.Unmarshal(a.Body, &body)
+	body.Error.status = a.Status
+	return &body.Error, err == nil && body.Error.Code != 0 && a.Status >= 400
 }
 
 var (

@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/http/httptrace"
 	"strings"
 	"time"
 
@@ -21,6 +20,7 @@ import (
 
 	"castad/internal/fault"
 	"castad/providers"
+	"castad/providers/wire"
 )
 
 // Config says where the service is and who we are there.
@@ -65,16 +65,15 @@ func New(cfg Config) *Client {
 func (c *Client) Start(ctx context.Context, conversation string, p providers.Prompt) (providers.Answer, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
 	defer cancel()
-	sent := false
-	trace := &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { sent = true }}
-	resp, err := c.api.New(httptrace.WithClientTrace(ctx, trace), params(conversation, p))
+	ctx, sent := wire.Watch(ctx)
+	resp, err := c.api.New(ctx, params(conversation, p))
 	if refused, ok := errors.AsType[*apiError](err); ok {
 		if refused.status < 500 || refused.named() {
 			return providers.Answer{}, c.refusal(refused)
 		}
 	}
 	switch {
-	case err != nil && !sent:
+	case err != nil && !sent():
 		return providers.Answer{}, fault.Retry("openai_unreachable", fmt.Errorf("ask model %s: %w", p.Model, err))
 	case err != nil:
 		return providers.Answer{}, fault.Unsure("openai_outcome_unknown", fmt.Errorf("ask model %s: %w", p.Model, err))

@@ -2,16 +2,14 @@ package openai
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
-	"net/url"
 	"strconv"
 	"time"
 
 	"castad/internal/fault"
+	"castad/providers/wire"
 )
 
 const (
@@ -21,39 +19,22 @@ const (
 
 // doer is the SDK's way to the network. It turns error answers into apiError itself, because the SDK's
 // error type can only be named through its root package, which costs a fifth of all build time.
-type doer struct{ http *http.Client }
+type doer struct{ wire *wire.Caller }
 
-// newDoer makes each call on a connection of its own: on a kept one, a server that hangs up can't be
-// told from a lost answer. It follows no redirect, which would send a prompt again.
 func newDoer(timeout time.Duration) doer {
-	return doer{&http.Client{
-		Transport: &http.Transport{
-			DialContext:         (&net.Dialer{Timeout: min(timeout, 10*time.Second)}).DialContext,
-			TLSHandshakeTimeout: 10 * time.Second,
-			DisableKeepAlives:   true,
-			ForceAttemptHTTP2:   true,
-		},
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}}
+	return doer{wire.New(wire.Limits{Time: timeout, Bytes: maxAnswerBytes})}
 }
 
 // Do makes one request, never twice.
 func (d doer) Do(req *http.Request) (*http.Response, error) {
-	req.GetBody = nil
-	resp, err := d.http.Do(req)
-	if wrapped, ok := errors.AsType[*url.Error](err); ok {
-		return nil, wrapped.Err
-	} else if err != nil {
+	resp, err := d.wire.Do(req)
+	if err != nil {
 		return nil, err
 	}
 	if resp.StatusCode >= 300 {
 		defer resp.Body.Close()
 		return nil, readError(resp)
 	}
-	resp.Body = struct {
-		io.Reader
-		io.Closer
-	}{io.LimitReader(resp.Body, maxAnswerBytes), resp.Body}
 	return resp, nil
 }
 

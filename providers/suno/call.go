@@ -1,37 +1,17 @@
 package suno
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
-	"net"
 	"net/http"
-	"net/http/httptrace"
-	"net/url"
 	"time"
 
 	"castad/internal/fault"
+	"castad/providers/wire"
 )
 
 const maxReplyBytes = 8 << 20 // aligned words come with the waveform's data
-
-// newHTTPClient makes each call on a connection of its own: on a kept one, a server that hangs up
-// can't be told from a lost answer. It follows no redirect, which would send an order again.
-func newHTTPClient(timeout time.Duration) *http.Client {
-	return &http.Client{
-		Timeout: timeout,
-		Transport: &http.Transport{
-			DialContext:         (&net.Dialer{Timeout: min(timeout, 10*time.Second)}).DialContext,
-			TLSHandshakeTimeout: 10 * time.Second,
-			DisableKeepAlives:   true,
-			ForceAttemptHTTP2:   true,
-		},
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}
-}
 
 // reply is the envelope around each answer; Code decides, not the HTTP status.
 type reply struct {
@@ -58,44 +38,20 @@ func (r reply) problem() error {
 	return fmt.Errorf("code %d: %.300s", r.Code, text)
 }
 
-// call makes one request. sent tells, with an error, whether any of it can have reached the provider.
-func (c *Client) call(ctx context.Context, method, path string, in any) (out reply, sent bool, err error) {
-	var body io.Reader
-	if in != nil {
-		raw, err := json.Marshal(in)
-		if err != nil {
-			return reply{}, false, err
-		}
-		body = bytes.NewReader(raw)
-	}
-	trace := &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { sent = true }}
-	req, err := http.NewRequestWithContext(httptrace.WithClientTrace(ctx, trace), method, c.cfg.BaseURL+path, body)
+// call makes one request. Its errors are those of wire.Caller.Call.
+func (c *Client) call(ctx context.Context, method, path string, in any) (reply, error) {
+	req, err := wire.NewJSONRequest(ctx, method, c.cfg.BaseURL+path, in)
 	if err != nil {
-		return reply{}, false, cause(err)
+		return reply{}, err
 	}
-	req.GetBody = nil // so that net/http can't repeat the request
 	req.Header.Set("Authorization", "Bearer "+c.cfg.Key)
-	req.Header.Set("Content-Type", "application/json")
-	resp, err := c.http.Do(req)
+	answer, err := c.wire.Call(req)
 	if err != nil {
-		return reply{}, sent, cause(err)
+		return reply{}, err
 	}
-	defer resp.Body.Close()
-	raw, err := io.ReadAll(io.LimitReader(resp.Body, maxReplyBytes))
-	if err != nil {
-		return reply{}, true, cause(err)
-	}
-	out.enveloped = json.Unmarshal(raw, &out) == nil && out.Code != 0
-	out.status = resp.StatusCode
-	return out, true, nil
-}
-
-// cause drops the URL that net/http puts around an error: queries hold ids, some hold secrets.
-func cause(err error) error {
-	if wrapped, ok := errors.AsType[*url.Error](err); ok {
-		return wrapped.Err
-	}
-	return err
+	out := reply{status: answer.Status}
+	out.enveloped = json.Unmarshal(answer.Body, &out) == nil && out.Code != 0
+	return out, nil
 }
 
 // refusal returns the fault of an order that was surely refused, and nil when it may have been accepted.

@@ -17,6 +17,7 @@ import (
 
 	"castad/internal/fault"
 	"castad/providers"
+	"castad/providers/wire"
 )
 
 // Config says where the service is and who we are there.
@@ -30,7 +31,7 @@ type Config struct {
 // Client is safe for concurrent use.
 type Client struct {
 	cfg  Config
-	http *http.Client
+	wire *wire.Caller
 }
 
 // New fills the defaults of cfg. It makes no call.
@@ -45,7 +46,7 @@ func New(cfg Config) *Client {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	return &Client{cfg: cfg, http: newHTTPClient(cfg.Timeout)}
+	return &Client{cfg: cfg, wire: wire.New(wire.Limits{Time: cfg.Timeout, Bytes: maxReplyBytes})}
 }
 
 type orderBody struct {
@@ -67,12 +68,12 @@ type orderBody struct {
 // every other kind means that nothing was accepted. Lengths are the API's: title 80 characters
 // (cut here), style 1000, lyrics 5000 (200 and 3000 for model V4).
 func (c *Client) Submit(ctx context.Context, order providers.SongOrder) (string, error) {
-	reply, sent, err := c.call(ctx, http.MethodPost, "/api/v1/generate", orderBody{
+	reply, err := c.call(ctx, http.MethodPost, "/api/v1/generate", orderBody{
 		CustomMode: true, Model: order.Model, Prompt: order.Lyrics, Style: order.Style,
 		Title: firstRunes(order.Title, 80), VocalGender: order.Gender, CallBackURL: order.CallbackURL,
 	})
 	switch {
-	case err != nil && !sent:
+	case errors.Is(err, wire.ErrNotSent):
 		return "", fault.Retry("suno_unreachable", fmt.Errorf("order song: %w", err))
 	case err != nil:
 		return "", fault.Unsure("suno_outcome_unknown", fmt.Errorf("order song: %w", err))
@@ -145,7 +146,7 @@ func (r record) clips() []providers.Clip {
 }
 
 func (c *Client) record(ctx context.Context, id string) (record, error) {
-	reply, _, err := c.call(ctx, http.MethodGet, "/api/v1/generate/record-info?taskId="+url.QueryEscape(id), nil)
+	reply, err := c.call(ctx, http.MethodGet, "/api/v1/generate/record-info?taskId="+url.QueryEscape(id), nil)
 	if err != nil {
 		return record{}, err
 	}
@@ -186,7 +187,7 @@ func (c *Client) Confirm(ctx context.Context, id, callbackURL string) (bool, err
 // Times may overlap or jump; a missing end equals the start. The list is empty for a clip without
 // alignment (instrumental, not recognised, too early).
 func (c *Client) Words(ctx context.Context, taskID, clipID string) ([]providers.Word, error) {
-	reply, _, err := c.call(ctx, http.MethodPost, "/api/v1/generate/get-timestamped-lyrics",
+	reply, err := c.call(ctx, http.MethodPost, "/api/v1/generate/get-timestamped-lyrics",
 		map[string]string{"taskId": taskID, "audioId": clipID})
 	if err == nil {
 		err = c.readable(reply)

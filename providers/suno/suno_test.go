@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 
@@ -77,6 +78,7 @@ func TestSubmit_ClassifiesEachAnswer(t *testing.T) {
 		"no id":              {says(200, `{"code":200,"data":{}}`), unsure},
 		"cut line":           {hangUp, unsure},
 		"cut in the answer":  {cutAnswer, unsure},
+		"too long an answer": {says(200, `{"code":401,"msg":"m"`+strings.Repeat(" ", 9<<20)+"}"), unsure},
 		"code beats status":  {says(500, `{"code":401,"msg":"m"}`), class{fault.Permanent, "suno_key_refused"}},
 		"message, not msg":   {says(200, `{"code":422,"message":"m"}`), class{fault.Permanent, "suno_order_refused"}},
 		"wrong path's 404":   {says(404, "nothing here"), class{fault.Permanent, "suno_not_offered"}},

@@ -124,24 +124,24 @@ func (s *sending) close() {
 
 func (s *sending) read(got answer) (providers.Published, error) {
 	switch {
-	case got.status == http.StatusOK || got.status == http.StatusCreated:
+	case got.Status == http.StatusOK || got.Status == http.StatusCreated:
 		var video struct {
 			ID string `json:"id"`
 		}
-		if err := json.Unmarshal(got.body, &video); err != nil || video.ID == "" {
+		if err := json.Unmarshal(got.Body, &video); err != nil || video.ID == "" {
 			return providers.Published{}, errors.New("answer without a video")
 		}
 		return s.c.published(video.ID), nil
-	case got.status == http.StatusPermanentRedirect: // here "Resume Incomplete"
-		stored, ok := storedBytes(got.header.Get("Range"), s.size)
+	case got.Status == http.StatusPermanentRedirect: // here "Resume Incomplete"
+		stored, ok := storedBytes(got.Header.Get("Range"), s.size)
 		if !ok {
 			return providers.Published{}, errors.New("answer with an unreadable range")
 		}
 		s.stored, s.synced = stored, true
 		return providers.Published{}, nil
-	case got.status == http.StatusNotFound || got.status == http.StatusGone:
+	case got.Status == http.StatusNotFound || got.Status == http.StatusGone:
 		return providers.Published{}, fault.Retry("youtube_session_gone", got.problem())
-	case got.status == http.StatusUnauthorized || got.status == http.StatusTooManyRequests && !got.daily() || got.status >= 500:
+	case got.Status == http.StatusUnauthorized || got.Status == http.StatusTooManyRequests && !got.daily() || got.Status >= 500:
 		return providers.Published{}, got.problem() // ask again, after a pause
 	default:
 		return providers.Published{}, s.c.refusal(got)

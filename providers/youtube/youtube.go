@@ -6,22 +6,21 @@
 package youtube
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
 	"time"
 
-	"golang.org/x/oauth2"
-
 	"castad/internal/fault"
 	"castad/providers"
+	"castad/providers/wire"
 )
 
 const chunkUnit = 256 << 10 // bytes; every chunk but the last is a multiple
@@ -46,7 +45,8 @@ type Config struct {
 // Client serves one channel and is safe for concurrent use.
 type Client struct {
 	cfg    Config
-	http   *http.Client
+	calls  *wire.Caller
+	chunks *wire.Caller // have longer; a connection for each costs little next to 8 MiB
 	tokens *tokens
 }
 
@@ -64,18 +64,9 @@ func New(cfg Config) *Client {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	client := &http.Client{
-		Transport: &http.Transport{
-			DialContext:         (&net.Dialer{Timeout: 10 * time.Second}).DialContext,
-			TLSHandshakeTimeout: 10 * time.Second,
-			IdleConnTimeout:     30 * time.Second,
-			ForceAttemptHTTP2:   true,
-		},
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}
-	return &Client{cfg: cfg, http: client, tokens: &tokens{http: client, refresh: cfg.RefreshToken, conf: oauth2.Config{
-		ClientID: cfg.ClientID, ClientSecret: cfg.ClientSecret,
-		Endpoint: oauth2.Endpoint{TokenURL: cfg.TokenURL, AuthStyle: oauth2.AuthStyleInParams}}}}
+	calls := wire.New(wire.Limits{Time: cfg.Timeout, Bytes: maxAnswerBytes})
+	return &Client{cfg: cfg, calls: calls, chunks: wire.New(wire.Limits{Time: cfg.ChunkTimeout, Bytes: maxAnswerBytes}),
+		tokens: newTokens(cfg, calls)}
 }
 
 func orElse[T comparable](given, otherwise T) T {
@@ -101,10 +92,10 @@ func (c *Client) StartSession(ctx context.Context, post providers.Post, size int
 	if err != nil {
 		return "", fmt.Errorf("start upload: %w", err)
 	}
-	if got.status != http.StatusOK {
+	if got.Status != http.StatusOK {
 		return "", fmt.Errorf("start upload: %w", c.refusal(got))
 	}
-	session := got.header.Get("Location")
+	session := got.Header.Get("Location")
 	if err := c.ours(session); err != nil {
 		return "", fmt.Errorf("start upload: %w", err)
 	}
@@ -203,10 +194,10 @@ func (c *Client) read(ctx context.Context, path string, query url.Values, out an
 	if err != nil {
 		return err
 	}
-	if got.status != http.StatusOK {
+	if got.Status != http.StatusOK {
 		return c.refusal(got)
 	}
-	return json.Unmarshal(got.body, out)
+	return json.Unmarshal(got.Body, out)
 }
 
 func (c *Client) published(id string) providers.Published {
@@ -223,17 +214,13 @@ type request struct {
 	bytes       int64     // of file
 }
 
-type answer struct {
-	status int
-	header http.Header
-	body   []byte
-}
+type answer struct{ wire.Answer }
 
 // call makes one request with a valid access token. A 401 is answered once by refreshing it and
 // asking again, but for parts of a file, which can't be read twice.
 func (c *Client) call(ctx context.Context, r request) (answer, error) {
 	got, err := c.once(ctx, r)
-	if err == nil && got.status == http.StatusUnauthorized {
+	if err == nil && got.Status == http.StatusUnauthorized {
 		c.tokens.forget()
 		if r.file == nil {
 			return c.once(ctx, r)
@@ -243,20 +230,17 @@ func (c *Client) call(ctx context.Context, r request) (answer, error) {
 }
 
 func (c *Client) once(ctx context.Context, r request) (answer, error) {
-	limit := c.cfg.Timeout
-	var body io.Reader = strings.NewReader(string(r.body))
-	if r.file != nil {
-		limit, body = c.cfg.ChunkTimeout, io.NopCloser(r.file)
-	}
-	ctx, cancel := context.WithTimeout(ctx, limit)
-	defer cancel()
 	token, err := c.tokens.access(ctx)
 	if err != nil {
 		return answer{}, err
 	}
-	req, err := http.NewRequestWithContext(ctx, r.method, r.url, body)
+	caller, body := c.calls, io.Reader(bytes.NewReader(r.body))
+	if r.file != nil {
+		caller, body = c.chunks, r.file
+	}
+	req, err := wire.NewRequest(ctx, r.method, r.url, body)
 	if err != nil {
-		return answer{}, cause(err)
+		return answer{}, err
 	}
 	if r.file != nil {
 		req.ContentLength = r.bytes
@@ -265,22 +249,6 @@ func (c *Client) once(ctx context.Context, r request) (answer, error) {
 		req.Header.Set(name, value)
 	}
 	req.Header.Set("Authorization", "Bearer "+token)
-	resp, err := c.http.Do(req)
-	if err != nil {
-		return answer{}, cause(err)
-	}
-	defer resp.Body.Close()
-	raw, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswerBytes))
-	if err != nil {
-		return answer{}, cause(err)
-	}
-	return answer{status: resp.StatusCode, header: resp.Header, body: raw}, nil
-}
-
-// cause drops the URL that net/http puts around an error: a session's address is a secret.
-func cause(err error) error {
-	if wrapped, ok := errors.AsType[*url.Error](err); ok {
-		return wrapped.Err
-	}
-	return err
+	got, err := caller.Call(req)
+	return answer{got}, err
 }

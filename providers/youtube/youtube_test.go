@@ -2,7 +2,9 @@ package youtube_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -14,6 +16,7 @@ import (
 
 	"castad/internal/fault"
 	"castad/providers"
+	"castad/providers/wire"
 	"castad/providers/youtube"
 )
 
@@ -186,6 +189,43 @@ func TestStartSession_ClassifiesEachRefusal(t *testing.T) {
 		if f == nil || f.Code != row.want || row.want == "youtube_quota_used_up" && !f.Until.Equal(midnight) {
 			t.Errorf("%d %s: got %+v", row.status, row.reason, f)
 		}
+	}
+}
+
+func TestTokens_SendsSecretsNowhereElse(t *testing.T) {
+	t.Parallel()
+	c := &channel{}
+	client(t, c) // its server would give a token
+	s := httptest.NewServer(http.RedirectHandler(c.url+"/token", http.StatusTemporaryRedirect))
+	t.Cleanup(s.Close)
+	_, _, err := youtube.New(youtube.Config{APIURL: c.url, TokenURL: s.URL, RefreshToken: "1//hidden"}).Find(t.Context(), "0199")
+	if err == nil || c.refreshes != 0 || strings.Contains(err.Error(), "hidden") {
+		t.Errorf("%d refreshes elsewhere, %v", c.refreshes, err)
+	}
+}
+
+func TestSend_ChunksHaveATimeOfTheirOwn(t *testing.T) {
+	t.Parallel()
+	c := &channel{}
+	client(t, c)
+	yt := youtube.New(youtube.Config{APIURL: c.url, TokenURL: c.url + "/token", RefreshToken: "1//", ChunkTimeout: time.Nanosecond, Tries: 2, Pause: time.Microsecond})
+	_, err := yt.Send(t.Context(), c.url+"/session", 2, func(int64) (io.ReadCloser, error) { return io.NopCloser(strings.NewReader("xx")), nil })
+	if !errors.Is(err, context.DeadlineExceeded) || len(c.stored) != 0 {
+		t.Errorf("%d bytes stored, %v", len(c.stored), err)
+	}
+}
+
+func TestSend_DoesNotTellTheSession(t *testing.T) {
+	t.Parallel()
+	c := &channel{}
+	s := httptest.NewServer(c)
+	t.Cleanup(s.Close)
+	api := httptest.NewServer(nil)
+	api.Close()
+	yt := youtube.New(youtube.Config{APIURL: api.URL, TokenURL: s.URL + "/token", RefreshToken: "1//", Tries: 2, Pause: time.Microsecond})
+	_, err := yt.Send(t.Context(), api.URL+"/session?upload_id=hidden", 2, func(int64) (io.ReadCloser, error) { return io.NopCloser(strings.NewReader("xx")), nil })
+	if !errors.Is(err, wire.ErrNotSent) || strings.Contains(err.Error(), "hidden") {
+		t.Errorf("got %v", err)
 	}
 }
 
