@@ -32,6 +32,8 @@ CREATE TABLE `task` (
   `orientation` varchar(16) NOT NULL DEFAULT 'vertical',
   `callback_url` varchar(2048) NOT NULL DEFAULT '',
   `event_seq` bigint NOT NULL DEFAULT 0,
+  `estimate_micros` bigint NOT NULL DEFAULT 0,
+  `cost_micros` bigint NOT NULL DEFAULT 0,
   `code` varchar(64) NOT NULL DEFAULT '',
   `reason` varchar(1000) NOT NULL DEFAULT '',
   `traceparent` varchar(64) NOT NULL DEFAULT '',
@@ -97,7 +99,8 @@ CREATE TABLE `task_event` (
   KEY `task_event_unsent_index` (`unsent`,`id`)
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_unicode_ci;
 
--- What was given up on, until somebody replays or drops it; unsent as above, for CASTAD_DEAD.
+-- What was given up on, until somebody replays or drops it. unsent is what CASTAD_DEAD hasn't been told yet: 1 the letter,
+-- 2 that it was dealt with and has to go from there; NULL once the broker has confirmed it.
 CREATE TABLE `dead_letter` (
   `dead_id` varchar(36) NOT NULL,
   `task_id` varchar(36) NOT NULL,
@@ -119,9 +122,10 @@ CREATE TABLE `dead_letter` (
   `unsent` tinyint DEFAULT NULL,
   PRIMARY KEY (`dead_id`),
   KEY `dead_letter_state_index` (`state`,`stage`,`cause`),
+  KEY `dead_letter_page_index` (`state`,`dead_id`),
   KEY `dead_letter_task_index` (`task_id`),
   KEY `dead_letter_unsent_index` (`unsent`),
-  CONSTRAINT `dead_letter_state_check` CHECK (`state` in ('filed','replayed','dropped'))
+  CONSTRAINT `dead_letter_state_check` CHECK (`state` in ('filed','replayed','dropped','superseded'))
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_unicode_ci;
 
 -- One call to a provider that costs money or can't be taken back. The unique key is what pays only once:
@@ -142,6 +146,8 @@ CREATE TABLE `provider_job` (
   `handle` varchar(255) NOT NULL DEFAULT '',
   `hinted_id` varchar(255) NOT NULL DEFAULT '',
   `price_micros` bigint NOT NULL DEFAULT 0,
+  `metered` tinyint(1) NOT NULL DEFAULT 0,
+  `charged_micros` bigint DEFAULT NULL,
   `code` varchar(64) NOT NULL DEFAULT '',
   `reason` varchar(1000) NOT NULL DEFAULT '',
   `planned_at` datetime(6) NOT NULL,
@@ -151,7 +157,38 @@ CREATE TABLE `provider_job` (
   UNIQUE KEY `provider_job_call_unique` (`task_id`,`stage`,`revision`,`purpose`,`try`),
   UNIQUE KEY `provider_job_token_unique` (`token`),
   KEY `provider_job_status_index` (`status`,`provider`),
-  CONSTRAINT `provider_job_status_check` CHECK (`status` in ('planned','sent','accepted','settled','refused','unknown'))
+  CONSTRAINT `provider_job_status_check` CHECK (`status` in ('planned','sent','accepted','settled','failed','refused','unknown'))
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_unicode_ci;
+
+-- What calls to providers cost: one movement a row, never changed. A call's price is held before it is sent; what it
+-- cost in the end is settled, or the hold released, so a job has two rows at most, and its cost is their sum.
+-- 'estimate' settles a call whose provider never told its real price. day is that of the hold.
+CREATE TABLE `ledger_entry` (
+  `id` bigint NOT NULL AUTO_INCREMENT,
+  `job_id` bigint NOT NULL,
+  `closing` tinyint(1) NOT NULL,
+  `kind` varchar(16) NOT NULL,
+  `task_id` varchar(36) NOT NULL,
+  `user_uuid` varchar(36) NOT NULL,
+  `provider` varchar(32) NOT NULL,
+  `micros` bigint NOT NULL,
+  `day` date NOT NULL,
+  `at` datetime(6) NOT NULL,
+  PRIMARY KEY (`id`),
+  UNIQUE KEY `ledger_entry_job_unique` (`job_id`,`closing`),
+  KEY `ledger_entry_task_index` (`task_id`),
+  KEY `ledger_entry_user_index` (`user_uuid`,`day`),
+  KEY `ledger_entry_day_index` (`day`,`provider`),
+  CONSTRAINT `ledger_entry_kind_check` CHECK (`kind` in ('hold','settle','estimate','release'))
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_unicode_ci;
+
+-- The sum of a day's ledger entries where it has a cap: of a user, or of all (scope ''). A row is made with the first call
+-- of its day.
+CREATE TABLE `spending` (
+  `scope` varchar(36) NOT NULL,
+  `day` date NOT NULL,
+  `micros` bigint NOT NULL,
+  PRIMARY KEY (`scope`,`day`)
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_unicode_ci;
 
 -- The Idempotency-Key of a submission, written in the transaction that makes the task.

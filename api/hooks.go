@@ -8,6 +8,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"castad/internal/crash"
 	"castad/store"
 )
 
@@ -39,7 +40,9 @@ func (s *server) hint(ctx context.Context, provider string, parse func([]byte) (
 	if err != nil {
 		id = ""
 	}
+	crash.At("api", "before_hint", provider)
 	err = s.DB.Hint(ctx, provider, in.Token, id)
+	crash.At("api", "after_hint", provider)
 	if errors.Is(err, store.ErrNotFound) {
 		return problem(http.StatusNotFound, "not_found", "No job has this callback address.")
 	}

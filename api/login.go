@@ -59,12 +59,11 @@ func (s *server) authenticate(api huma.API) func(huma.Context, func(huma.Context
 
 // caller checks the Authorization header and loads the user.
 func (s *server) caller(ctx context.Context, header string) (caller, error) {
-	scheme, token, _ := strings.Cut(strings.TrimSpace(header), " ")
-	token = strings.TrimSpace(token)
-	if !strings.EqualFold(scheme, "Bearer") || token == "" {
+	token := bearer(header)
+	if token == "" {
 		return caller{}, problem(http.StatusUnauthorized, "MISSING_TOKEN", "Send an access token: Authorization: Bearer <token>.")
 	}
-	claims, err := s.Keys.Verify(token, s.Now())
+	claims, err := s.verify(ctx, token)
 	if err != nil {
 		return caller{}, tokenProblem(ctx, token, claims, err)
 	}
@@ -86,6 +85,25 @@ func (s *server) caller(ctx context.Context, header string) (caller, error) {
 
 func inactive() *Problem {
 	return problem(http.StatusForbidden, "USER_INACTIVE", "This user was deactivated. Ask the people who run the service.")
+}
+
+// bearer returns the token of an Authorization header, or "".
+func bearer(header string) string {
+	scheme, token, _ := strings.Cut(strings.TrimSpace(header), " ")
+	if !strings.EqualFold(scheme, "Bearer") {
+		return ""
+	}
+	return strings.TrimSpace(token)
+}
+
+type claimsKey struct{}
+
+// verify checks a token, unless ration has done so for this request.
+func (s *server) verify(ctx context.Context, token string) (auth.Claims, error) {
+	if claims, ok := ctx.Value(claimsKey{}).(auth.Claims); ok {
+		return claims, nil
+	}
+	return s.Keys.Verify(token, s.Now())
 }
 
 // tokenProblem logs at the level that the rules of token logging give each case, and answers.

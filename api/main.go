@@ -26,6 +26,8 @@ type settings struct {
 	config.Naver
 	config.Blob
 	config.Fetch
+	config.Limits
+	config.Prices
 	Addr    string        `env:"CASTAD_API_ADDR" envDefault:"127.0.0.1:8080"`
 	JWT     config.Secret `env:"CASTAD_JWT_KEYS,required,notEmpty"`   // id:base64 of at least 32 bytes, several by commas; the first signs
 	Dev     bool          `env:"CASTAD_DEV"`                          // offers a login without Kakao
@@ -45,15 +47,16 @@ func serve(ctx context.Context, getenv func(string) string, stderr io.Writer) er
 	if err != nil {
 		return fmt.Errorf("CASTAD_JWT_KEYS: %w", err)
 	}
-	base, err := worker.Open("api", "", cfg.Common, 0, stderr)
+	base, err := worker.Open("api", "", cfg.Common, config.Worker{}, stderr)
 	if err != nil {
 		return err
 	}
 	defer base.Close()
-	s := &server{DB: base.DB, Keys: keys, LookUp: cfg.LookUp, Origins: cfg.Origins, Dev: cfg.Dev, Log: base.Log, Now: time.Now}
+	s := &server{DB: base.DB, Broker: base.Broker, Keys: keys, LookUp: cfg.LookUp, Origins: cfg.Origins, Dev: cfg.Dev, Prices: cfg.Prices, Log: base.Log, Now: time.Now}
 	if err := s.wire(cfg); err != nil {
 		return err
 	}
+	defer s.Limits.close()
 	ctx = base.Log.WithContext(ctx)
 	subscribed := s.subscribe(ctx, base.Broker)
 	s.Checks = []observe.Check{

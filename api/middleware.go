@@ -112,7 +112,7 @@ func childTrace(given string) string {
 	return "00-" + trace + "-" + hex.EncodeToString(random[16:]) + "-" + flags
 }
 
-const exposed = "Location, Retry-After, ETag, Idempotent-Replayed, X-Request-Id"
+const exposed = "Location, Retry-After, RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset, ETag, Idempotent-Replayed, X-Request-Id"
 
 // secure sets the headers that browsers go by, and answers their questions about other origins.
 func (s *server) secure(c *fiber.Ctx) error {

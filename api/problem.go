@@ -169,6 +169,8 @@ var problemCodes = map[string]string{
 	"internal":               "Something went wrong on our side.",
 	"unavailable":            "The database or another part is away. Try again in some seconds with the same Idempotency-Key.",
 	"blobs_unavailable":      "The store of files is away. Try again in some seconds.",
+	"RATE_LIMITED":           "Too many requests of one kind. Retry-After says in how many seconds to come back.",
+	"login_unavailable":      "Logins can't be counted for a moment, so nobody can log in. Try again in some seconds.",
 	"shutting_down":          "This server is being stopped. Connect again.",
 	"refused":                "The request can't be answered.",
 	"MISSING_TOKEN":          "The request has no Bearer token.",
@@ -200,4 +202,7 @@ var problemCodes = map[string]string{
 	"stage_not_reached":      "A stage before has no result yet.",
 	"stage_skipped":          "The task was submitted without anything to publish to.",
 	"not_replayed":           "The dead letter's run was retried, superseded or cancelled meanwhile.",
+	"no_run":                 "The message belongs to no run: it can only be dropped.",
+	"selection_required":     "Say which dead letters: give at least one of stage, cause, task_id, since and before.",
+	"time_unreadable":        "Give an instant as RFC 3339, or how long ago it was: 90m, 2h, 3d.",
 }

@@ -13,6 +13,8 @@ import (
 	"github.com/rs/zerolog"
 
 	"castad/internal/auth"
+	"castad/internal/broker"
+	"castad/internal/config"
 	"castad/internal/observe"
 	"castad/providers"
 	"castad/scraper"
@@ -34,6 +36,7 @@ type blobs interface {
 // server answers requests. Fill in the fields, then call app.
 type server struct {
 	DB        *store.DB
+	Broker    *broker.Broker // nil: dead letters that belong to no run aren't seen
 	Keys      auth.Keys
 	Places    places                                       // nil: places are looked at by the crawl stage only
 	LookUp    time.Duration                                // the most that a look at a place may take at submission
@@ -42,10 +45,12 @@ type server struct {
 	Callbacks map[string]func(body []byte) (string, error) // by provider: reads the provider's id from a callback
 	Checks    []observe.Check                              // what has to live for the server to be ready
 	Origins   []string                                     // of web pages that may call the API
+	Prices    config.Prices                                // what an estimate adds up
 	Dev       bool                                         // offers a login without Kakao, and lets pages of localhost call
 	Log       zerolog.Logger
 	Now       func() time.Time
 	Beat      time.Duration // between two signs of life on an event stream; 0 means 15 s
+	Limits    limits
 
 	hub hub
 }
@@ -73,8 +78,9 @@ func (s *server) app() *fiber.App {
 		ErrorHandler:   s.writeError,
 	})
 	app.Use(s.observe, s.secure, s.limitBody)
+	app.Use("/openapi", s.rationOpen)
 	api := humafiber.NewV2(app, s.document())
-	api.UseMiddleware(s.deadline, s.authenticate(api))
+	api.UseMiddleware(s.deadline, s.ration(api), s.authenticate(api))
 	s.addAuth(api)
 	s.addTasks(api)
 	s.addCommands(api)
@@ -83,7 +89,9 @@ func (s *server) app() *fiber.App {
 	s.addImages(api)
 	s.addHooks(api)
 	s.addDead(api)
+	s.addLedger(api)
 	s.addHealth(app)
+	app.Use(s.rationOpen) // pages, and what nothing above has answered
 	s.addPages(app)
 	return app
 }
@@ -120,6 +128,7 @@ func admin(op huma.Operation) huma.Operation {
 
 // add registers an endpoint whose errors are answered by problemOf.
 func add[I, O any](s *server, api huma.API, op huma.Operation, handle func(context.Context, *I) (*O, error)) {
+	op = documented(op)
 	huma.Register(api, op, func(ctx context.Context, in *I) (*O, error) {
 		out, err := handle(ctx, in)
 		if err == nil || errors.Is(err, errNotModified) {
@@ -132,6 +141,7 @@ func add[I, O any](s *server, api huma.API, op huma.Operation, handle func(conte
 		}
 		return nil, p
 	})
+	documentHeaders(op)
 }
 
 // writeError answers the errors that don't pass through huma: unknown addresses, methods, panics.

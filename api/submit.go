@@ -12,6 +12,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"castad/internal/crash"
 	"castad/internal/fault"
 	"castad/providers"
 	"castad/scraper"
@@ -107,7 +108,10 @@ func (s *server) accept(ctx context.Context, order store.Submission) (taskID str
 	if err := s.lookUp(ctx, order.Source); err != nil {
 		return "", false, err
 	}
-	return s.DB.Submit(ctx, order)
+	crash.At("api", "before_submit", "")
+	taskID, fresh, err = s.DB.Submit(ctx, order)
+	crash.At("api", "after_submit", "")
+	return taskID, fresh, err
 }
 
 // order checks a submission and puts it into the store's words.
@@ -130,9 +134,11 @@ func (s *server) order(ctx context.Context, in *submitInput) (store.Submission, 
 			return store.Submission{}, refused("url_refused", "body.callback_url", "The callback has to be a public address: "+reason(err)+".")
 		}
 	}
-	return store.Submission{UserUUID: callerOf(ctx).UUID, IdempotencyKey: key, Traceparent: noteOf(ctx).traceparent, Source: source,
+	out := store.Submission{UserUUID: callerOf(ctx).UUID, IdempotencyKey: key, Traceparent: noteOf(ctx).traceparent, Source: source,
 		Language: providers.Language(b.Language), Music: store.Music(b.Music), Publish: targets, Holds: b.HoldAfter,
-		Orientation: b.Orientation, CallbackURL: b.CallbackURL}, nil
+		Orientation: b.Orientation, CallbackURL: b.CallbackURL}
+	out.EstimateMicros = estimate(s.Prices, out)
+	return out, nil
 }
 
 // keyOf takes an Idempotency-Key as a quoted string, as draft-ietf-httpapi-idempotency-key-header-07 has it, or bare.

@@ -93,8 +93,8 @@ func (s *server) ownTask(ctx context.Context, taskID string) (*store.Task, error
 	return s.DB.LoadOwnTask(ctx, callerOf(ctx).UUID, taskID)
 }
 
-// etag changes with every event of the task, and so with everything that a task shows.
-func etag(t *store.Task) string { return fmt.Sprintf(`"%d"`, t.EventSeq) }
+// etag changes with every event of the task and with its cost, and so with everything that a task shows.
+func etag(t *store.Task) string { return fmt.Sprintf(`"%d-%d"`, t.EventSeq, t.Cost) }
 
 func matches(header, tag string) bool {
 	return slices.ContainsFunc(strings.Split(header, ","), func(candidate string) bool {

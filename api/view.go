@@ -20,6 +20,8 @@ type TaskSummary struct {
 	Language   string     `json:"language"`
 	Code       string     `json:"code,omitempty" doc:"why it failed; stable"`
 	Reason     string     `json:"reason,omitempty" doc:"why it failed, for people"`
+	Estimate   int64      `json:"estimate_micros" doc:"what providers were expected to charge, in millionths of a US dollar"`
+	Cost       int64      `json:"cost_micros" doc:"what they have charged, and what is held for calls under way, in millionths of a US dollar"`
 	CreatedAt  time.Time  `json:"created_at"`
 	UpdatedAt  time.Time  `json:"updated_at"`
 	FinishedAt *time.Time `json:"finished_at,omitempty"`
@@ -104,7 +106,7 @@ func summarize(t *store.Task) TaskSummary {
 		links.Resume = self + "/resume"
 	}
 	return TaskSummary{TaskID: t.ID, Status: string(t.Status), Stage: string(t.Stage), Name: cmp.Or(t.StoreName, nameOf(t.Source.V)), Language: string(t.Language),
-		Code: t.Code, Reason: t.Reason, CreatedAt: t.CreatedAt, UpdatedAt: t.UpdatedAt, FinishedAt: pointer(t.FinishedAt), Links: links}
+		Code: t.Code, Reason: t.Reason, Estimate: t.Estimate, Cost: t.Cost, CreatedAt: t.CreatedAt, UpdatedAt: t.UpdatedAt, FinishedAt: pointer(t.FinishedAt), Links: links}
 }
 
 func nameOf(s store.Source) string {

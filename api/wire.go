@@ -22,5 +22,6 @@ func (s *server) wire(cfg settings) error {
 		return err
 	}
 	s.Blobs = store
-	return nil
+	s.Limits, err = openLimits(cfg.Limits, cfg.Prefix, s.Log)
+	return err
 }

@@ -2,7 +2,9 @@ package events
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"regexp"
 	"time"
 )
 
@@ -18,6 +20,9 @@ type Wanted struct {
 	Revision int       `json:"revision"`
 	Reason   string    `json:"reason"` // new | due | again
 	WantedAt time.Time `json:"wanted_at"`
+	// Replay is the id of a dead letter of this run that is to be replayed first: how a person with the nats command line
+	// asks for it. "" in messages that the relay files.
+	Replay string `json:"replay,omitempty"`
 }
 
 // Why a work message was filed.
@@ -27,11 +32,20 @@ const (
 	ReasonAgain = "again" // filed before, and nothing came of it
 )
 
-// ParseWanted reads a work message's body. Unknown fields are ignored, so that older programs can read newer bodies.
+var replayPattern = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
+
+// ParseWanted reads a work message's body. Unknown fields are ignored, so that older programs can read newer bodies; of a
+// newer version only Version is to be relied on, because its fields may have changed their shape.
 func ParseWanted(body []byte) (Wanted, error) {
 	var w Wanted
-	if err := json.Unmarshal(body, &w); err != nil {
+	err := json.Unmarshal(body, &w)
+	switch {
+	case w.Version > SchemaVersion:
+		return Wanted{Version: w.Version}, nil
+	case err != nil:
 		return Wanted{}, fmt.Errorf("read work message: %w", err)
+	case w.Replay != "" && !replayPattern.MatchString(w.Replay):
+		return Wanted{}, errors.New("read work message: replay isn't the id of a dead letter")
 	}
 	return w, nil
 }
@@ -64,6 +78,7 @@ type Dead struct {
 	Attempts int       `json:"attempts"`
 	FirstAt  time.Time `json:"first_at"`
 	LastAt   time.Time `json:"last_at"`
+	Body     string    `json:"body,omitempty"` // the beginning of a message that belongs to no run; "" for all others
 }
 
 // Headers of dead letters. Nats-* headers of the original are never copied: they would steer the broker.

@@ -62,6 +62,23 @@ func (n Names) Dead(stage Stage, taskID, eventID string) string {
 // DeadFilter matches all dead letters of a stage; with the stage "*", all.
 func (n Names) DeadFilter(stage Stage) string { return n.Dead(stage, "*", "*") }
 
+// DeadRef is what the subject of a dead letter says.
+type DeadRef struct {
+	Stage  Stage
+	TaskID string
+	DeadID string
+}
+
+// ParseDead returns the stage, task and id of a dead letter's subject. None of them is checked: anybody may publish there.
+func (n Names) ParseDead(subject string) (DeadRef, error) {
+	rest, ok := strings.CutPrefix(subject, n.Subjects+"dead.")
+	parts := strings.Split(rest, ".")
+	if !ok || len(parts) != 3 {
+		return DeadRef{}, fmt.Errorf("subject %q is not of the form %s", subject, n.Dead("<stage>", "<task_id>", "<dead_id>"))
+	}
+	return DeadRef{Stage: Stage(parts[0]), TaskID: parts[1], DeadID: parts[2]}, nil
+}
+
 // Wake is the core subject that tells the relay to look at the rows now.
 func (n Names) Wake() string { return n.Subjects + "relay.wake" }
 

@@ -76,7 +76,7 @@ func (tx *Tx) retry(ctx context.Context, task *Task, runs []Run, stage events.St
 		return err
 	}
 	run, _ := find(runs, stage)
-	if err := tx.resolveDead(ctx, run.DeadID.V, DeadReplayed); err != nil {
+	if _, err := tx.resolveDead(ctx, run.DeadID.V, DeadReplayed); err != nil {
 		return err
 	}
 	if err := tx.want(ctx, task, run); err != nil {
@@ -128,8 +128,12 @@ func (tx *Tx) rerun(ctx context.Context, task *Task, runs []Run, again []events.
 	return nil
 }
 
-// supersede ends what an older revision may still be doing; a held one had its result.
+// supersede ends what an older revision may still be doing; a held one had its result, a failed one's dead letter is
+// of no use any more.
 func (tx *Tx) supersede(ctx context.Context, task *Task, old Run) error {
+	if _, err := tx.resolveDead(ctx, old.DeadID.V, DeadSuperseded); err != nil {
+		return err
+	}
 	switch {
 	case old.Status == pipeline.Held:
 		return tx.end(ctx, task, old, pipeline.Completed)
@@ -150,6 +154,11 @@ func (db *DB) Delete(ctx context.Context, userUUID, taskID string) error {
 	return db.command(ctx, userUUID, taskID, func(tx *Tx, task *Task, runs []Run) error {
 		if !task.Status.Final() {
 			if err := tx.cancel(ctx, task, runs); err != nil {
+				return err
+			}
+		}
+		for _, run := range runs {
+			if _, err := tx.resolveDead(ctx, run.DeadID.V, DeadSuperseded); err != nil {
 				return err
 			}
 		}

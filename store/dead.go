@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"time"
@@ -28,14 +29,15 @@ type Dead struct {
 	Traceparent    string       `db:"traceparent"`
 	FirstAt        time.Time    `db:"first_at"` // when the run was first begun
 	LastAt         time.Time    `db:"last_at"`
-	State          string       `db:"state"` // filed | replayed | dropped
+	State          string       `db:"state"` // one of the Dead… below
 }
 
-// What has become of a dead letter.
+// What has become of a dead letter. All but DeadFiled are final.
 const (
-	DeadFiled    = "filed"
-	DeadReplayed = "replayed"
-	DeadDropped  = "dropped"
+	DeadFiled      = "filed"      // nobody has dealt with it
+	DeadReplayed   = "replayed"   // its run was tried again, by a replay or by its owner's retry
+	DeadDropped    = "dropped"    // taken off the list; its run stays failed
+	DeadSuperseded = "superseded" // its run was made again as a new revision, or its task was deleted
 )
 
 const deadColumns = "`dead_id`,`task_id`,`stage`,`revision`,`cause`,`reason`,`attempts`,`stream`,`subject`,`stream_seq`," +
@@ -59,17 +61,24 @@ func (tx *Tx) saveDead(ctx context.Context, task *Task, run Run, id string, from
 	return nil
 }
 
-const resolveDead = "UPDATE `dead_letter` SET `state`=?, `unsent`=NULL WHERE `dead_id`=? AND `state`='filed'"
+const resolveDead = "UPDATE `dead_letter` SET `state`=?, `unsent`=2 WHERE `dead_id`=? AND `state`='filed'"
 
-// resolveDead notes that a dead letter was dealt with. One that is gone already, or "", is left alone.
-func (tx *Tx) resolveDead(ctx context.Context, id, state string) error {
+// resolveDead notes that a dead letter was dealt with, and that the broker's copy has to go. The condition on its state
+// lets one of many win; the others, and "", change nothing.
+func (tx *Tx) resolveDead(ctx context.Context, id, state string) (bool, error) {
 	if id == "" {
-		return nil
+		return false, nil
 	}
-	if _, err := tx.sql.ExecContext(ctx, resolveDead, state, id); err != nil {
-		return fmt.Errorf("mark dead letter %s as %s: %w", id, state, err)
+	res, err := tx.sql.ExecContext(ctx, resolveDead, state, id)
+	if err != nil {
+		return false, fmt.Errorf("mark dead letter %s as %s: %w", id, state, err)
 	}
-	return nil
+	n, err := res.RowsAffected()
+	if err != nil {
+		return false, fmt.Errorf("mark dead letter %s as %s: %w", id, state, err)
+	}
+	tx.filed = tx.filed || n > 0
+	return n > 0, nil
 }
 
 // DeadFilter narrows a list of dead letters. Zero values don't.
@@ -77,24 +86,54 @@ type DeadFilter struct {
 	TaskID string
 	Stage  events.Stage
 	Cause  string
-	Limit  int // 0 means 100
+	Since  time.Time // of the last attempt: not before this
+	Before time.Time // of the last attempt: before this
+	After  string    // the id of the last letter of the page before
+	Limit  int       // of the page; 0 means 100
 }
 
-const selectDeads = "SELECT " + deadColumns + " FROM `dead_letter` WHERE `state`='filed' AND (?='' OR `stage`=?)" +
-	" AND (?='' OR `cause`=?) AND (?='' OR `task_id`=?) ORDER BY `dead_id` LIMIT ?"
+const (
+	filedDead = " FROM `dead_letter` WHERE `state`='filed' AND (?='' OR `stage`=?) AND (?='' OR `cause`=?) AND (?='' OR `task_id`=?)" +
+		" AND (? IS NULL OR `last_at`>=?) AND (? IS NULL OR `last_at`<?)"
+	selectDeads = "SELECT " + deadColumns + filedDead + " AND `dead_id`>? ORDER BY `dead_id` LIMIT ?"
+	countDeads  = "SELECT `stage`, `cause`, COUNT(*) AS `letters`, MIN(`last_at`) AS `first`, MAX(`last_at`) AS `last`" + filedDead +
+		" GROUP BY `stage`, `cause` ORDER BY `stage`, `cause`"
+)
 
-// ListDead returns the dead letters that nobody has dealt with yet, oldest first.
+func (f DeadFilter) args() []any {
+	since, before := sql.Null[time.Time]{V: f.Since, Valid: !f.Since.IsZero()}, sql.Null[time.Time]{V: f.Before, Valid: !f.Before.IsZero()}
+	return []any{f.Stage, f.Stage, f.Cause, f.Cause, f.TaskID, f.TaskID, since, since, before, before}
+}
+
+// ListDead returns a page of the dead letters that nobody has dealt with yet, by id and so oldest first.
 func (db *DB) ListDead(ctx context.Context, f DeadFilter) ([]Dead, error) {
 	limit := f.Limit
 	if limit <= 0 {
 		limit = 100
 	}
 	letters := []Dead{}
-	err := db.sql.SelectContext(ctx, &letters, selectDeads, f.Stage, f.Stage, f.Cause, f.Cause, f.TaskID, f.TaskID, limit)
-	if err != nil {
+	if err := db.sql.SelectContext(ctx, &letters, selectDeads, append(f.args(), f.After, limit)...); err != nil {
 		return nil, fmt.Errorf("list dead letters: %w", err)
 	}
 	return letters, nil
+}
+
+// DeadCount is how many dead letters of a stage have a cause.
+type DeadCount struct {
+	Stage   events.Stage `db:"stage"`
+	Cause   string       `db:"cause"`
+	Letters int          `db:"letters"`
+	First   time.Time    `db:"first"` // the earliest last attempt of them
+	Last    time.Time    `db:"last"`
+}
+
+// CountDead counts the dead letters that nobody has dealt with yet by stage and cause; After and Limit don't narrow it.
+func (db *DB) CountDead(ctx context.Context, f DeadFilter) ([]DeadCount, error) {
+	counts := []DeadCount{}
+	if err := db.sql.SelectContext(ctx, &counts, countDeads, f.args()...); err != nil {
+		return nil, fmt.Errorf("count dead letters: %w", err)
+	}
+	return counts, nil
 }
 
 const selectDead = "SELECT " + deadColumns + " FROM `dead_letter` WHERE `dead_id`=?"
@@ -108,12 +147,13 @@ func (db *DB) LoadDead(ctx context.Context, id string) (Dead, error) {
 	return letter, nil
 }
 
-// Replay sets the run of a dead letter to pending again, from its first attempt. A second replay, or one of a run that
-// was retried, superseded or cancelled meanwhile, changes nothing and returns false. Paid calls that were accepted are
-// found again. Errors: ErrNotFound.
+// Replay sets the run of a dead letter to pending again, from its first attempt. It reports whether this call did it: a
+// second replay, one after a drop, and one of a run that was retried, made again or cancelled meanwhile change nothing.
+// The locked task row and the letter's state let one of many win. Paid calls that were accepted are found again.
+// Errors: ErrNotFound.
 func (db *DB) Replay(ctx context.Context, id string) (bool, error) {
 	letter, err := db.LoadDead(ctx, id)
-	if err != nil {
+	if err != nil || letter.State != DeadFiled {
 		return false, err
 	}
 	replayed := false
@@ -124,13 +164,20 @@ func (db *DB) Replay(ctx context.Context, id string) (bool, error) {
 	return replayed, err
 }
 
+const lockDead = "SELECT `state` FROM `dead_letter` WHERE `dead_id`=? FOR UPDATE"
+
 func (tx *Tx) replay(ctx context.Context, letter Dead) (bool, error) {
-	task, err := tx.lockTask(ctx, letter.TaskID)
+	task, err := tx.lockTask(ctx, letter.TaskID) // before the letter, like whoever retries or reruns
 	if errors.Is(err, ErrNotFound) {
-		return false, tx.resolveDead(ctx, letter.ID, DeadDropped)
+		_, err := tx.resolveDead(ctx, letter.ID, DeadSuperseded)
+		return false, err
 	}
 	if err != nil {
 		return false, err
+	}
+	var state string
+	if err := tx.sql.GetContext(ctx, &state, lockDead, letter.ID); err != nil || state != DeadFiled {
+		return false, wrap(err, "lock dead letter "+letter.ID)
 	}
 	runs, err := tx.runs(ctx, task)
 	if err != nil {
@@ -138,12 +185,27 @@ func (tx *Tx) replay(ctx context.Context, letter Dead) (bool, error) {
 	}
 	run, _ := find(runs, letter.Stage)
 	if run.Status != pipeline.Failed || run.DeadID.V != letter.ID || task.Deleted {
-		return false, tx.resolveDead(ctx, letter.ID, DeadReplayed)
+		_, err := tx.resolveDead(ctx, letter.ID, DeadSuperseded)
+		return false, err
 	}
 	return true, tx.retry(ctx, task, runs, letter.Stage)
 }
 
-// Drop takes a dead letter off the list; the run stays failed. Dropping twice is harmless.
-func (db *DB) Drop(ctx context.Context, id string) error {
-	return db.InTx(ctx, func(tx *Tx) error { return tx.resolveDead(ctx, id, DeadDropped) })
+func wrap(err error, doing string) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s: %w", doing, err)
+}
+
+// Drop takes a dead letter off the list; the run stays failed. It reports whether this call did it: dropping what was
+// dealt with changes nothing.
+func (db *DB) Drop(ctx context.Context, id string) (bool, error) {
+	dropped := false
+	err := db.InTx(ctx, func(tx *Tx) error {
+		var err error
+		dropped, err = tx.resolveDead(ctx, id, DeadDropped)
+		return err
+	})
+	return dropped, err
 }

@@ -24,6 +24,7 @@ const (
 	JobSent     JobStatus = "sent"
 	JobAccepted JobStatus = "accepted"
 	JobSettled  JobStatus = "settled"
+	JobFailed   JobStatus = "failed" // accepted, and ended by the provider without a result
 	JobRefused  JobStatus = "refused"
 	JobUnknown  JobStatus = "unknown"
 )
@@ -40,10 +41,12 @@ type Job struct {
 	Request     string              `db:"request"` // JSON, as it was when the call was planned
 	Token       string              `db:"token"`   // unguessable; the last part of the call's own callback URL
 	Status      JobStatus           `db:"status"`
-	ExternalID  string              `db:"external_id"`  // the provider's id; "" until it has accepted
-	Handle      string              `db:"handle"`       // the provider's id of what Paid.Prepare made
-	HintedID    string              `db:"hinted_id"`    // an id that a callback named; not believed before the provider confirms it
-	PriceMicros int64               `db:"price_micros"` // millionths of a US dollar, as expected when it was planned
+	ExternalID  string              `db:"external_id"`    // the provider's id; "" until it has accepted
+	Handle      string              `db:"handle"`         // the provider's id of what Paid.Prepare made
+	HintedID    string              `db:"hinted_id"`      // an id that a callback named; not believed before the provider confirms it
+	PriceMicros int64               `db:"price_micros"`   // millionths of a US dollar; held while it isn't known what it costs
+	Metered     bool                `db:"metered"`        // charged by what was used: the price is the most that it can cost
+	Charged     sql.Null[int64]     `db:"charged_micros"` // what it has cost in the end
 	Code        string              `db:"code"`
 	Reason      string              `db:"reason"`
 	PlannedAt   time.Time           `db:"planned_at"`
@@ -74,7 +77,7 @@ func (j Job) Decode(v any) error {
 func (j Job) Uncertain() bool { return j.Status == JobSent || j.Status == JobUnknown }
 
 const jobColumns = "`id`,`task_id`,`stage`,`revision`,`purpose`,`try`,`provider`,`request`,`token`,`status`,`external_id`," +
-	"`handle`,`hinted_id`,`price_micros`,`code`,`reason`,`planned_at`,`sent_at`,`answered_at`"
+	"`handle`,`hinted_id`,`price_micros`,`metered`,`charged_micros`,`code`,`reason`,`planned_at`,`sent_at`,`answered_at`"
 
 const selectLastJob = "SELECT " + jobColumns + " FROM `provider_job` WHERE `task_id`=? AND `stage`=? AND `revision`=?" +
 	" AND `purpose`=? ORDER BY `try` DESC LIMIT 1"
@@ -101,7 +104,7 @@ func (db *DB) ListJobs(ctx context.Context, taskID string) ([]Job, error) {
 }
 
 const insertJob = "INSERT INTO `provider_job` (`task_id`,`stage`,`revision`,`purpose`,`try`,`provider`,`request`,`request_hash`," +
-	"`token`,`status`,`handle`,`price_micros`,`planned_at`) VALUES (?,?,?,?,?,?,?,?,?,'planned',?,?,NOW(6))"
+	"`token`,`status`,`handle`,`price_micros`,`metered`,`planned_at`) VALUES (?,?,?,?,?,?,?,?,?,'planned',?,?,?,NOW(6))"
 
 // plan writes the intent of a call, for as long as the claim stands. The unique key of run, purpose and try lets one
 // of many planners win; the others find its row.
@@ -116,7 +119,7 @@ func (db *DB) plan(ctx context.Context, c Claim, p Paid, try int, handle string)
 		}
 		sum := sha256.Sum256(request)
 		_, err := tx.sql.ExecContext(ctx, insertJob, c.TaskID, c.Stage, c.Revision, p.Purpose, try, p.Provider, string(request),
-			hex.EncodeToString(sum[:]), newToken(), handle, p.PriceMicros)
+			hex.EncodeToString(sum[:]), newToken(), handle, p.PriceMicros, p.Metered)
 		return err
 	})
 	if err != nil && !duplicate(err) {
@@ -142,10 +145,13 @@ func (tx *Tx) fenced(ctx context.Context, c Claim) error {
 
 const markJobSent = "UPDATE `provider_job` SET `status`='sent', `handle`=?, `sent_at`=NOW(6) WHERE `id`=? AND `status`='planned'"
 
-// send notes, just before the first byte, that from here on the outcome may be unknown. Of two workers that hold the
-// same planned row one may call.
+// send notes, just before the first byte, that from here on the outcome may be unknown, and holds the price. Of two
+// workers that hold the same planned row one may call. Errors: ErrLeaseLost, and the faults of caps.
 func (db *DB) send(ctx context.Context, c Claim, job Job) error {
 	return db.InTx(ctx, func(tx *Tx) error {
+		if err := tx.hold(ctx, db.caps, c, job); err != nil {
+			return err
+		}
 		if err := tx.fenced(ctx, c); err != nil {
 			return err
 		}
@@ -156,7 +162,7 @@ func (db *DB) send(ctx context.Context, c Claim, job Job) error {
 		if n, err := res.RowsAffected(); err != nil || n == 0 {
 			return errors.Join(ErrLeaseLost, err)
 		}
-		return nil
+		return tx.enter(ctx, c, job)
 	})
 }
 
@@ -178,15 +184,28 @@ func (db *DB) answer(ctx context.Context, job *Job, status JobStatus, externalID
 	}
 }
 
-const settleJob = "UPDATE `provider_job` SET `status`='settled', `answered_at`=COALESCE(`answered_at`, NOW(6))" +
-	" WHERE `task_id`=? AND `stage`=? AND `revision`=? AND `status`='accepted'"
-
-// SettleJobs notes, with a run's result, that what its accepted calls were paid for has been received.
-func (tx *Tx) SettleJobs(ctx context.Context, run Run) error {
-	if _, err := tx.sql.ExecContext(ctx, settleJob, run.TaskID, run.Stage, run.Revision); err != nil {
-		return fmt.Errorf("settle the jobs of %s of task %s: %w", run.Stage, run.TaskID, err)
+// refuse writes that a call came to nothing, and gives back what was held for it unless it may have been charged all the
+// same. Like answer it needs no lease and holds out; a job whose outcome is known by now is left alone.
+func (db *DB) refuse(ctx context.Context, job *Job, code, reason string, release bool) error {
+	job.Status, job.Code, job.Reason = JobRefused, code, cut(reason, 1000)
+	for {
+		err := db.InTx(ctx, func(tx *Tx) error {
+			if _, err := tx.lockTask(ctx, job.TaskID); err != nil {
+				return err
+			}
+			changed, err := tx.changed(ctx, answerJob, JobRefused, "", code, job.Reason, job.ID)
+			if err != nil || !changed || !release || !job.SentAt.Valid {
+				return err
+			}
+			return tx.conclude(ctx, *job, "release", 0)
+		})
+		if err == nil {
+			return nil
+		}
+		if pause(ctx, transactionTries) != nil {
+			return fmt.Errorf("write the refusal of job %d: %w", job.ID, err)
+		}
 	}
-	return nil
 }
 
 const (

@@ -145,25 +145,6 @@ func (db *DB) MarkSent(ctx context.Context, ids []int64) error {
 	return db.markIn(ctx, "mark events as sent", markSent, ids)
 }
 
-const (
-	selectUnsentDead = "SELECT " + deadColumns + " FROM `dead_letter` WHERE `unsent`=1 ORDER BY `dead_id` LIMIT ?"
-	markDeadSent     = "UPDATE `dead_letter` SET `unsent`=NULL WHERE `dead_id` IN (?)"
-)
-
-// UnsentDead returns dead letters that the broker hasn't confirmed yet.
-func (db *DB) UnsentDead(ctx context.Context, limit int) ([]Dead, error) {
-	var letters []Dead
-	if err := db.sql.SelectContext(ctx, &letters, selectUnsentDead, limit); err != nil {
-		return nil, fmt.Errorf("read unsent dead letters: %w", err)
-	}
-	return letters, nil
-}
-
-// MarkDeadSent notes that the broker has these dead letters.
-func (db *DB) MarkDeadSent(ctx context.Context, ids []string) error {
-	return db.markIn(ctx, "mark dead letters as sent", markDeadSent, ids)
-}
-
 func (db *DB) markIn(ctx context.Context, doing, statement string, ids any) error {
 	query, args, err := sqlx.In(statement, ids)
 	if err != nil {

@@ -120,6 +120,11 @@ func (tx *Tx) end(ctx context.Context, task *Task, run Run, status pipeline.Stat
 	if _, err := tx.sql.ExecContext(ctx, endRun, status, task.now, run.TaskID, run.Stage, run.Revision); err != nil {
 		return fmt.Errorf("end %s of task %s: %w", run.Stage, run.TaskID, err)
 	}
+	if run.StartedAt.Valid { // what it has ordered is charged, whether anybody takes it or not
+		if err := tx.SettleJobs(ctx, run, nil); err != nil {
+			return err
+		}
+	}
 	run.Status = status
 	tx.emitRun(task, run)
 	return nil

@@ -173,6 +173,9 @@ func (tx *Tx) giveUp(ctx context.Context, task *Task, run Run, from Origin) erro
 	if err != nil {
 		return fmt.Errorf("fail %s of task %s: %w", run.Stage, run.TaskID, err)
 	}
+	if err := tx.SettleJobs(ctx, run, nil); err != nil {
+		return err
+	}
 	if err := tx.saveDead(ctx, task, run, dead, from); err != nil {
 		return err
 	}

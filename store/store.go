@@ -36,6 +36,7 @@ type Settings struct {
 	// AskAgain is how long a run whose paid call has an unknown outcome rests before the provider is asked again; 0 means
 	// 30 s. A callback wakes it at once.
 	AskAgain time.Duration
+	Caps     Caps
 }
 
 // DB is a pool of connections and what is done with them. It is safe for concurrent use.
@@ -45,6 +46,7 @@ type DB struct {
 	Nudge func()
 
 	flight, askAgain time.Duration
+	caps             Caps
 }
 
 // Open prepares a pool; it doesn't connect yet, so that a program can start before its database.
@@ -85,7 +87,7 @@ func Open(s Settings) (*DB, error) {
 	pool.SetMaxOpenConns(open)
 	pool.SetMaxIdleConns(idle)
 	pool.SetConnMaxLifetime(lifetime)
-	return &DB{sql: sqlx.NewDb(pool, "mysql"), flight: cmp.Or(s.Flight, 30*time.Second), askAgain: cmp.Or(s.AskAgain, 30*time.Second)}, nil
+	return &DB{sql: sqlx.NewDb(pool, "mysql"), flight: cmp.Or(s.Flight, 30*time.Second), askAgain: cmp.Or(s.AskAgain, 30*time.Second), caps: s.Caps}, nil
 }
 
 // Ping checks that the database answers and has our schema.

@@ -27,6 +27,7 @@ type Submission struct {
 	Holds          []string           `json:"holds"`
 	Orientation    string             `json:"orientation"`
 	CallbackURL    string             `json:"callback_url"`
+	EstimateMicros int64              `json:"-"` // what providers are expected to charge
 }
 
 // ErrKeyReused is returned for an Idempotency-Key that came with another request before.
@@ -91,7 +92,7 @@ const (
 	insertKey = "INSERT INTO `idempotency_key` (`user_uuid`,`idempotency_key`,`request_hash`,`task_id`,`created_at`)" +
 		" VALUES (?,?,?,?,NOW(6))"
 	insertTask = "INSERT INTO `task` (`task_id`,`user_uuid`,`status`,`stage`,`language`,`source`,`music`,`publish`,`holds`," +
-		"`orientation`,`callback_url`,`traceparent`,`created_at`,`updated_at`) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
+		"`orientation`,`callback_url`,`estimate_micros`,`traceparent`,`created_at`,`updated_at`) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
 )
 
 func (tx *Tx) submit(ctx context.Context, s Submission, taskID, hash string) error {
@@ -108,7 +109,7 @@ func (tx *Tx) submit(ctx context.Context, s Submission, taskID, hash string) err
 		Traceparent: s.Traceparent, now: now}
 	_, err := tx.sql.ExecContext(ctx, insertTask, taskID, s.UserUUID, task.Status, task.Stage, s.Language, JSON[Source]{s.Source},
 		JSON[Music]{s.Music}, JSON[[]Target]{notNil(s.Publish)}, JSON[[]string]{notNil(s.Holds)}, s.Orientation,
-		s.CallbackURL, s.Traceparent, now, now)
+		s.CallbackURL, s.EstimateMicros, s.Traceparent, now, now)
 	if err != nil {
 		return fmt.Errorf("write task: %w", err)
 	}

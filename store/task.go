@@ -25,8 +25,10 @@ type Task struct {
 	Holds       JSON[[]string]      `db:"holds"`
 	Orientation string              `db:"orientation"` // vertical | horizontal
 	CallbackURL string              `db:"callback_url"`
-	EventSeq    int64               `db:"event_seq"` // the number of its newest event
-	Code        string              `db:"code"`      // why it failed
+	EventSeq    int64               `db:"event_seq"`       // the number of its newest event
+	Estimate    int64               `db:"estimate_micros"` // what providers were expected to charge, at submission
+	Cost        int64               `db:"cost_micros"`     // what they have charged, and what is held for calls under way
+	Code        string              `db:"code"`            // why it failed
 	Reason      string              `db:"reason"`
 	Traceparent string              `db:"traceparent"`
 	Deleted     bool                `db:"is_deleted"`
@@ -37,6 +39,7 @@ type Task struct {
 
 	now   time.Time // the database's clock when it was locked
 	dirty bool
+	costs int64 // what this transaction adds to Cost
 }
 
 // Source is what was submitted: one of a URL, a search hit, or a place given by hand.
@@ -70,7 +73,7 @@ type Target struct {
 }
 
 const taskColumns = "`task_id`,`user_uuid`,`status`,`stage`,`language`,`source`,`music`,`publish`,`holds`,`orientation`," +
-	"`callback_url`,`event_seq`,`code`,`reason`,`traceparent`,`is_deleted`,`created_at`,`updated_at`,`finished_at`"
+	"`callback_url`,`event_seq`,`estimate_micros`,`cost_micros`,`code`,`reason`,`traceparent`,`is_deleted`,`created_at`,`updated_at`,`finished_at`"
 
 const lockTask = "SELECT " + taskColumns + ", NOW(6) AS `now` FROM `task` WHERE `task_id` = ? FOR UPDATE"
 
@@ -94,14 +97,14 @@ func (tx *Tx) lockTask(ctx context.Context, taskID string) (*Task, error) {
 }
 
 const updateTask = "UPDATE `task` SET `status`=?,`stage`=?,`event_seq`=?,`code`=?,`reason`=?,`is_deleted`=?," +
-	"`updated_at`=?,`finished_at`=? WHERE `task_id`=?"
+	"`updated_at`=?,`finished_at`=?,`cost_micros`=`cost_micros`+? WHERE `task_id`=?"
 
 func (tx *Tx) saveTask(ctx context.Context, t *Task) error {
 	if !t.dirty {
 		return nil
 	}
 	_, err := tx.sql.ExecContext(ctx, updateTask, t.Status, t.Stage, t.EventSeq, t.Code, cut(t.Reason, 1000), t.Deleted,
-		t.now, t.FinishedAt, t.ID)
+		t.now, t.FinishedAt, t.costs, t.ID)
 	if err != nil {
 		return fmt.Errorf("save task %s: %w", t.ID, err)
 	}

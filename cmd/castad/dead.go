@@ -1,141 +1,199 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
-	"text/tabwriter"
 	"time"
 
+	"github.com/rs/zerolog"
+
 	"castad/events"
+	"castad/internal/broker"
+	"castad/internal/config"
+	"castad/internal/dead"
 	"castad/store"
 )
 
 type deadCommands struct {
-	Ls     deadList   `cmd:"" help:"List dead letters, oldest first."`
-	Show   deadShow   `cmd:"" help:"Show one dead letter."`
-	Replay deadReplay `cmd:"" help:"Run what was given up on again, from its first attempt. Doing it twice is harmless."`
-	Drop   deadDrop   `cmd:"" help:"Take a dead letter off the list; its stage stays failed."`
+	Ls     deadList   `cmd:"" help:"List dead letters, oldest first. Ends with 0 when there are none, with 3 when there are some."`
+	Show   deadShow   `cmd:"" help:"Show one dead letter, whatever has become of it."`
+	Replay deadReplay `cmd:"" help:"Run what was given up on again, from its first attempt. Doing it twice is harmless. Ends with 0 when nothing of the selection is left, with 3 when something is."`
+	Drop   deadDrop   `cmd:"" help:"Take dead letters off the list for good; their stages stay failed. Ends like replay."`
 }
 
 // which selects dead letters.
 type which struct {
-	ID    []string `arg:"" optional:"" help:"Ids of dead letters."`
-	Stage string   `help:"Only of this stage."`
-	Cause string   `help:"Only with this cause."`
-	Task  string   `help:"Only of this task."`
-	All   bool     `help:"All of them."`
-	Do    bool     `help:"Do it. Without this flag only what would be done is shown."`
+	ID     []string `arg:"" optional:"" help:"Ids of dead letters; they go before all other selection."`
+	Stage  string   `help:"Only of this stage." enum:",crawl,intel,lyric,song,video,upload" default:""`
+	Cause  string   `help:"Only with this cause."`
+	Task   string   `help:"Only of this task."`
+	Since  string   `help:"Only given up on since then: 2026-11-23T08:00:00Z, or how long ago: 90m, 2h, 3d."`
+	Before string   `help:"Only given up on before then; as --since."`
+	Limit  int      `help:"At most so many, the oldest first; 0 for all." default:"0"`
+	JSON   bool     `help:"One JSON object a line instead of a table." name:"json"`
 }
 
-const mostDead = 10_000
-
-func (w which) letters(s *session, db *store.DB) ([]store.Dead, error) {
-	if len(w.ID) == 0 && w.Stage == "" && w.Cause == "" && w.Task == "" && !w.All {
-		return nil, fmt.Errorf("say which: ids, --stage, --cause, --task or --all")
-	}
-	if len(w.ID) == 0 {
-		return db.ListDead(s.ctx, store.DeadFilter{Stage: events.Stage(w.Stage), Cause: w.Cause, TaskID: w.Task, Limit: mostDead})
-	}
-	letters := make([]store.Dead, 0, len(w.ID))
-	for _, id := range w.ID {
-		letter, err := db.LoadDead(s.ctx, id)
-		if err != nil {
-			return nil, err
-		}
-		letters = append(letters, letter)
-	}
-	return letters, nil
+// everything reports whether nothing is selected.
+func (w which) everything() bool {
+	return len(w.ID) == 0 && w.Stage == "" && w.Cause == "" && w.Task == "" && w.Since == "" && w.Before == ""
 }
 
-type deadList struct {
-	Stage string `help:"Only of this stage."`
-	Cause string `help:"Only with this cause."`
+// filter returns the selection that isn't by id. Times ago are taken by the database's clock, as the letters' times are.
+func (w which) filter(now time.Time) (store.DeadFilter, error) {
+	since, err := dead.ParseTime(w.Since, now)
+	if err != nil {
+		return store.DeadFilter{}, fmt.Errorf("--since: %w", err)
+	}
+	before, err := dead.ParseTime(w.Before, now)
+	if err != nil {
+		return store.DeadFilter{}, fmt.Errorf("--before: %w", err)
+	}
+	if w.Limit < 0 {
+		return store.DeadFilter{}, errors.New("--limit: a number from 0 is wanted")
+	}
+	return store.DeadFilter{Stage: events.Stage(w.Stage), Cause: w.Cause, TaskID: w.Task, Since: since, Before: before, Limit: w.Limit}, nil
 }
+
+// exitError ends the program with a code of its own.
+type exitError struct {
+	code int
+	text string
+}
+
+// Error returns the sentence for people.
+func (e *exitError) Error() string { return e.text }
+
+// codeLeft is the exit code that says that dead letters are left.
+const codeLeft = 3
+
+// left is the error that says so; nil when there are none.
+func left(n int) error {
+	if n == 0 {
+		return nil
+	}
+	return &exitError{code: codeLeft, text: "left: " + deadLetters(n)}
+}
+
+// office opens the database and, where its address is known, the broker; close ends both.
+func (s *session) office() (office *dead.Office, close func(), err error) {
+	db, err := s.store()
+	if err != nil {
+		return nil, nil, err
+	}
+	office = &dead.Office{DB: db}
+	if s.getenv("CASTAD_NATS_URL") == "" {
+		return office, func() { db.Close() }, nil
+	}
+	if office.Broker, err = s.broker(); err != nil {
+		db.Close()
+		return nil, nil, err
+	}
+	db.Nudge = office.Broker.Wake
+	return office, func() { office.Broker.Close(); db.Close() }, nil
+}
+
+// broker connects to CASTAD_NATS_URL, with the names that CASTAD_PREFIX gives.
+func (s *session) broker() (*broker.Broker, error) {
+	prefix := s.getenv("CASTAD_PREFIX")
+	if prefix == "" {
+		prefix = "castad"
+	}
+	names, err := config.Common{Prefix: prefix}.Names()
+	if err != nil {
+		return nil, err
+	}
+	return broker.Connect(broker.Settings{URL: s.getenv("CASTAD_NATS_URL"), Name: "castad", Names: names, Log: zerolog.Nop()})
+}
+
+type deadList struct{ which }
 
 // Run lists.
 func (c *deadList) Run(s *session) error {
-	db, err := s.store()
+	office, end, err := s.office()
 	if err != nil {
 		return err
 	}
-	defer db.Close()
-	letters, err := db.ListDead(s.ctx, store.DeadFilter{Stage: events.Stage(c.Stage), Cause: c.Cause, Limit: mostDead})
+	defer end()
+	listed := 0
+	table := newDeadTable(s.out, c.JSON)
+	err = c.each(s.ctx, office, func(l dead.Letter) error {
+		if l.State != store.DeadFiled {
+			return nil
+		}
+		listed++
+		return table.letter(l)
+	})
+	if err := errors.Join(err, table.flush()); err != nil {
+		return unseen(err)
+	}
+	return left(listed)
+}
+
+// each calls do for the selected letters.
+func (w which) each(ctx context.Context, office *dead.Office, do func(dead.Letter) error) error {
+	if len(w.ID) > 0 {
+		for _, id := range w.ID {
+			letter, err := office.Find(ctx, id)
+			if err != nil {
+				return findError(office, id, err)
+			}
+			if err := do(letter); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	now, err := office.DB.Now(ctx)
+	if err != nil {
+		return fmt.Errorf("ask for the time: %w", err)
+	}
+	filter, err := w.filter(now)
 	if err != nil {
 		return err
 	}
-	table := tabwriter.NewWriter(s.out, 0, 4, 2, ' ', 0)
-	fmt.Fprintln(table, "ID\tSTAGE\tCAUSE\tATTEMPTS\tTASK\tLAST")
-	for _, l := range letters {
-		fmt.Fprintf(table, "%s\t%s\t%s\t%d\t%s\t%s\n", l.ID, l.Stage, l.Cause, l.Attempts, l.TaskID, l.LastAt.Format(time.RFC3339))
+	if filter.Before.IsZero() { // what is replayed and fails again must not be replayed for ever
+		filter.Before = now
 	}
-	return table.Flush()
+	return office.Each(ctx, filter, do)
+}
+
+func findError(office *dead.Office, id string, err error) error {
+	switch {
+	case errors.Is(err, store.ErrNotFound) && office.Broker == nil:
+		return fmt.Errorf("no run's dead letter has the id %q; with CASTAD_NATS_URL set, messages that have no run are looked at too", id)
+	case errors.Is(err, store.ErrNotFound):
+		return fmt.Errorf("no dead letter has the id %q; 'castad dead ls' lists them", id)
+	}
+	return fmt.Errorf("find dead letter %s: %w", id, err)
+}
+
+// unseen says what to do when only the rows could be dealt with.
+func unseen(err error) error {
+	if errors.Is(err, dead.ErrUnseen) {
+		return fmt.Errorf("all rows were looked at, but %w (CASTAD_NATS_URL)", err)
+	}
+	return err
 }
 
 type deadShow struct {
-	ID string `arg:"" help:"Id of a dead letter."`
+	ID   string `arg:"" help:"Id of a dead letter."`
+	JSON bool   `help:"As JSON." name:"json"`
 }
 
 // Run shows one letter.
 func (c *deadShow) Run(s *session) error {
-	db, err := s.store()
+	office, end, err := s.office()
 	if err != nil {
 		return err
 	}
-	defer db.Close()
-	l, err := db.LoadDead(s.ctx, c.ID)
+	defer end()
+	letter, err := office.Find(s.ctx, c.ID)
 	if err != nil {
-		return err
+		return findError(office, c.ID, err)
 	}
-	table := tabwriter.NewWriter(s.out, 0, 4, 2, ' ', 0)
-	for _, row := range [][2]any{{"id", l.ID}, {"state", l.State}, {"task", l.TaskID}, {"stage", l.Stage}, {"revision", l.Revision},
-		{"cause", l.Cause}, {"reason", l.Reason}, {"attempts", l.Attempts}, {"first at", l.FirstAt.Format(time.RFC3339Nano)},
-		{"last at", l.LastAt.Format(time.RFC3339Nano)}, {"message", fmt.Sprintf("%s %d (%s)", l.Stream, l.StreamSeq, l.Subject)},
-		{"consumer", l.Consumer}, {"program", l.Program + " " + l.ProgramVersion}, {"trace", l.Traceparent}} {
-		fmt.Fprintf(table, "%s\t%v\n", row[0], row[1])
+	if c.JSON {
+		return printJSON(s.out, viewDead(letter))
 	}
-	return table.Flush()
-}
-
-type deadReplay struct{ which }
-
-// Run replays the selected letters.
-func (c *deadReplay) Run(s *session) error {
-	return c.each(s, "replay", func(db *store.DB, l store.Dead) (string, error) {
-		done, err := db.Replay(s.ctx, l.ID)
-		if err == nil && !done {
-			return "nothing to replay: it was dealt with before", nil
-		}
-		return "replayed", err
-	})
-}
-
-type deadDrop struct{ which }
-
-// Run drops the selected letters.
-func (c *deadDrop) Run(s *session) error {
-	return c.each(s, "drop", func(db *store.DB, l store.Dead) (string, error) { return "dropped", db.Drop(s.ctx, l.ID) })
-}
-
-func (w which) each(s *session, what string, do func(*store.DB, store.Dead) (string, error)) error {
-	db, err := s.store()
-	if err != nil {
-		return err
-	}
-	defer db.Close()
-	letters, err := w.letters(s, db)
-	if err != nil {
-		return err
-	}
-	for _, l := range letters {
-		result := "would " + what
-		if w.Do {
-			if result, err = do(db, l); err != nil {
-				return fmt.Errorf("%s %s: %w", what, l.ID, err)
-			}
-		}
-		fmt.Fprintf(s.out, "%s  %s  %s  %s\n", l.ID, l.Stage, l.Cause, result)
-	}
-	if !w.Do && len(letters) > 0 {
-		fmt.Fprintln(s.out, "Nothing was done. Add --do to do it.")
-	}
-	return nil
+	return showDead(s.out, letter)
 }

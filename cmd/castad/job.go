@@ -10,6 +10,7 @@ type jobCommands struct {
 	Ls    jobList  `cmd:"" help:"List the calls whose outcome nobody knows: paid, or not?"`
 	Adopt jobAdopt `cmd:"" help:"The provider has accepted the call, under this id: go on with it."`
 	Again jobAgain `cmd:"" help:"The provider hasn't accepted the call: make it again, and pay for it."`
+	Fail  jobFail  `cmd:"" help:"Don't pay again: give the stage up, with a dead letter."`
 }
 
 type jobList struct{}
@@ -48,6 +49,24 @@ type jobAgain struct {
 
 // Run orders the job again.
 func (c *jobAgain) Run(s *session) error { return decide(s, c.Job, "") }
+
+type jobFail struct {
+	Job int64 `arg:"" help:"Number of the job."`
+}
+
+// Run gives the job's stage up.
+func (c *jobFail) Run(s *session) error {
+	db, err := s.store()
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	if err := db.DecideToFail(s.ctx, c.Job); err != nil {
+		return err
+	}
+	fmt.Fprintf(s.out, "Job %d is given up, and its stage with it; castad dead ls shows the letter.\n", c.Job)
+	return nil
+}
 
 func decide(s *session, job int64, id string) error {
 	db, err := s.store()

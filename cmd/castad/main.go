@@ -22,6 +22,7 @@ type commands struct {
 	Task   taskCommand   `cmd:"" help:"Show one task: its runs and provider jobs."`
 	Dead   deadCommands  `cmd:"" help:"Dead letters: list, show, replay, drop."`
 	Job    jobCommands   `cmd:"" help:"Payments of which nobody knows whether they were accepted."`
+	Ledger ledgerCommand `cmd:"" help:"What providers have charged, by day, provider, user or task."`
 	Schema schemaCommand `cmd:"" help:"Compare the database with schema.sql, and apply the difference."`
 }
 
@@ -33,9 +34,15 @@ type session struct {
 }
 
 func main() {
-	os.Exit(observe.Run(func(ctx context.Context, getenv func(string) string, _ io.Writer) error {
-		return run(ctx, os.Args[1:], getenv, os.Stdout)
-	}))
+	var failure error
+	code := observe.Run(func(ctx context.Context, getenv func(string) string, _ io.Writer) error {
+		failure = run(ctx, os.Args[1:], getenv, os.Stdout)
+		return failure
+	})
+	if own, ok := errors.AsType[*exitError](failure); ok {
+		code = own.code
+	}
+	os.Exit(code)
 }
 
 func run(ctx context.Context, args []string, getenv func(string) string, out io.Writer) error {

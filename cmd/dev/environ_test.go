@@ -39,6 +39,12 @@ func TestEnvironment(t *testing.T) {
 			"CASTAD_NATS_URL": "nats://elsewhere", "CASTAD_SUNO_LOOK": "9s", "CASTAD_SLOTS": "3", "CASTAD_SUNO_URL": "http://127.0.0.1:9700/suno"}},
 		{"a real key means the real provider", map[string]string{"CASTAD_SUNO_KEY": "real"}, map[string]string{
 			"CASTAD_SUNO_KEY": "real", "CASTAD_SUNO_URL": "", "CASTAD_SUNO_LOOK": "", "CASTAD_OPENAI_URL": "http://127.0.0.1:9700/openai/v1"}},
+		{"limits are wide", nil, map[string]string{
+			"CASTAD_REDIS_URL": "redis://127.0.0.1:36379", "CASTAD_LIMIT_SUBMITS": "60000/1m", "CASTAD_LIMIT_LOGINS": "60000/1m"}},
+		{"limits of its own", map[string]string{"CASTAD_LIMIT_SUBMITS": "1/1h"}, map[string]string{
+			"CASTAD_LIMIT_SUBMITS": "1/1h", "CASTAD_LIMIT_READS": "60000/1m"}},
+		{"the usual limits where it costs", map[string]string{"CASTAD_SUNO_KEY": "real"}, map[string]string{
+			"CASTAD_LIMIT_SUBMITS": "", "CASTAD_LIMIT_LOGINS": ""}},
 		{"what may be fetched is added to", map[string]string{"CASTAD_FETCH_ALLOW": "10.0.0.1:80"}, map[string]string{
 			"CASTAD_FETCH_ALLOW": "10.0.0.1:80,127.0.0.1:9700"}},
 		{"no two programs on one health port", map[string]string{"CASTAD_HEALTH_ADDR": "127.0.0.1:1"}, map[string]string{"CASTAD_HEALTH_ADDR": ""}},

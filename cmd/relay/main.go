@@ -6,6 +6,8 @@ import (
 	"io"
 	"os"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"castad/internal/config"
 	"castad/internal/observe"
 	"castad/internal/relay"
@@ -24,12 +26,13 @@ func serve(ctx context.Context, getenv func(string) string, stderr io.Writer) er
 	if err != nil {
 		return err
 	}
-	base, err := worker.Open("relay", "", cfg.Common, 0, stderr)
+	base, err := worker.Open("relay", "", cfg.Common, config.Worker{}, stderr)
 	if err != nil {
 		return err
 	}
 	defer base.Close()
-	r := &relay.Relay{DB: base.DB, Broker: base.Broker, Lock: base.Broker.Names().Wake(), Window: cfg.Window, Log: base.Log}
+	r := &relay.Relay{DB: base.DB, Broker: base.Broker, Lock: base.Broker.Names().Wake(), Window: cfg.Window,
+		Metrics: prometheus.DefaultRegisterer, Log: base.Log}
 	checks := []observe.Check{
 		{Name: "database", Ask: base.DB.Ping},
 		{Name: "broker", Ask: func(context.Context) error { return r.Ready() }},

@@ -10,6 +10,7 @@ import (
 	_ "image/jpeg" // the usual photo
 	_ "image/png"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/rs/zerolog"
@@ -56,11 +57,11 @@ func (a *Album) Keep(ctx context.Context, run store.Run, urls []string) ([]store
 	urls = urls[:min(len(urls), 2*a.Most)]
 	kept := make([]*store.Image, len(urls))
 	failures := make([]error, len(urls))
-	group, ctx := errgroup.WithContext(ctx)
+	group, working := errgroup.WithContext(ctx)
 	group.SetLimit(atOnce)
 	for i, url := range urls {
 		group.Go(func() error {
-			image, err := a.one(ctx, run, i, url)
+			image, err := a.one(working, run, i, url)
 			if fault.Of(err) != nil && fault.Of(err).Kind != fault.Permanent && !unreachable(err) {
 				return fmt.Errorf("keep photo %d: %w", i, err)
 			}
@@ -70,6 +71,9 @@ func (a *Album) Keep(ctx context.Context, run store.Run, urls []string) ([]store
 	}
 	if err := group.Wait(); err != nil {
 		return nil, nil, err
+	}
+	if err := ctx.Err(); err != nil { // what couldn't be reached any more may be fine
+		return nil, nil, fmt.Errorf("keep photos: %w", err)
 	}
 	return a.choose(ctx, urls, kept, failures)
 }
@@ -92,9 +96,23 @@ func (a *Album) choose(ctx context.Context, urls []string, kept []*store.Image, 
 		}
 	}
 	if len(images) == 0 {
-		return nil, nil, fault.Stop("no_usable_photo", fmt.Errorf("none of %d photos could be used: %w", len(urls), errors.Join(failures...)))
+		return nil, nil, none(failures)
 	}
 	return images, skipped, nil
+}
+
+const noUsablePhoto = "no_usable_photo"
+
+// none says why there is no photo at all; it is worth another attempt where only the network was away.
+func none(failures []error) error {
+	if len(failures) == 0 {
+		return fault.Stop(noUsablePhoto, errors.New("the place has no photos: submit it by hand, with images"))
+	}
+	err := fmt.Errorf("none of %d photos could be used: %w", len(failures), errors.Join(failures...))
+	if slices.ContainsFunc(failures, func(err error) bool { return fault.Of(err).Code == "url_unreachable" }) {
+		return fault.Retry(noUsablePhoto, err)
+	}
+	return fault.Stop(noUsablePhoto, err)
 }
 
 func (a *Album) one(ctx context.Context, run store.Run, position int, url string) (*store.Image, error) {

@@ -97,7 +97,7 @@ func (s *Stage) place(ctx context.Context, c store.Claim, id, typ string) (worke
 	return worker.Done(Result{Project: &project, Images: images, Skipped: skipped})
 }
 
-// again copies the crawl of another task of the same place.
+// again copies the first crawl of another task of the same place; a later one may show its owner's choice of photos.
 func (s *Stage) again(ctx context.Context, c store.Claim, placeID string) (Result, error) {
 	project, err := s.DB.FindFreshProject(ctx, placeID, s.Fresh)
 	if err != nil {
@@ -107,7 +107,7 @@ func (s *Stage) again(ctx context.Context, c store.Claim, placeID string) (Resul
 	if err != nil {
 		return Result{}, err
 	}
-	if len(images) == 0 {
+	if len(images) == 0 || images[0].Revision != 1 {
 		return Result{}, store.ErrNotFound
 	}
 	for i := range images {

@@ -18,6 +18,7 @@ import (
 type settings struct {
 	config.Common
 	config.Worker
+	config.Prices
 	config.OpenAI
 	Fresh time.Duration `env:"CASTAD_INTEL_FRESH" envDefault:"168h"` // how long a report on a place serves other tasks
 }
@@ -34,6 +35,6 @@ func serve(ctx context.Context, getenv func(string) string, stderr io.Writer) er
 		if err != nil {
 			return nil, err
 		}
-		return &Stage{DB: base.DB, Author: author.New(base.DB, cfg.OpenAI), Prompts: library, Fresh: cfg.Fresh}, nil
+		return &Stage{DB: base.DB, Author: author.New(base.DB, cfg.OpenAI, cfg.Tokens), Prompts: library, Fresh: cfg.Fresh}, nil
 	})
 }

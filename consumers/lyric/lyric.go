@@ -51,7 +51,7 @@ func (s *Stage) Work(ctx context.Context, c store.Claim) (worker.Outcome[store.L
 	}
 	row, err := rowOf(c, lyric, "model")
 	row.Model, row.PromptVersion, row.PromptHash = doc.Model, doc.Version, doc.Hash
-	return worker.Outcome[store.Lyric]{Result: row}, err
+	return worker.Outcome[store.Lyric]{Result: row, Charges: doc.Charges}, err
 }
 
 func (s *Stage) facts(ctx context.Context, c store.Claim) (prompts.LyricFacts, error) {

@@ -18,6 +18,7 @@ import (
 type settings struct {
 	config.Common
 	config.Worker
+	config.Prices
 	config.OpenAI
 }
 
@@ -33,6 +34,6 @@ func serve(ctx context.Context, getenv func(string) string, stderr io.Writer) er
 		if err != nil {
 			return nil, err
 		}
-		return &Stage{DB: base.DB, Author: author.New(base.DB, cfg.OpenAI), Prompts: library}, nil
+		return &Stage{DB: base.DB, Author: author.New(base.DB, cfg.OpenAI, cfg.Tokens), Prompts: library}, nil
 	})
 }

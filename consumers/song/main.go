@@ -19,6 +19,7 @@ import (
 type settings struct {
 	config.Common
 	config.Worker
+	config.Prices
 	config.Suno
 	config.Blob
 	config.Fetch
@@ -41,7 +42,7 @@ func serve(ctx context.Context, getenv func(string) string, stderr io.Writer) er
 		return &Stage{
 			DB: base.DB, Maker: suno.New(suno.Config{BaseURL: cfg.Suno.URL, Key: cfg.Key.Reveal()}), Fetch: fetch.New(fetch.Config{Allow: cfg.Allow}),
 			Blobs: blobs, Model: cfg.Model, Callbacks: cfg.Hook("suno"),
-			FirstLook: cfg.FirstLook, Interval: cfg.Look, PriceMicros: cfg.Price,
+			FirstLook: cfg.FirstLook, Interval: cfg.Look, PriceMicros: cfg.Song,
 		}, nil
 	})
 }

@@ -32,9 +32,13 @@ type Instagram struct {
 }
 
 const (
-	captionRunes   = 2200
-	mostHashtags   = 20
-	publishTimeout = 60 * time.Second
+	captionRunes      = 2200
+	mostHashtags      = 20
+	publishTimeout    = 60 * time.Second
+	containerLife     = 24 * time.Hour // of one that wasn't published
+	publication       = "instagram-publish"
+	codeContainerLost = "instagram_container_lost"
+	codeUnreadable    = "instagram_object_unreadable"
 )
 
 // order is what a container is made of.
@@ -44,8 +48,13 @@ type order struct {
 	CoverURL string `json:"cover_url"`
 }
 
-// Publish makes the container, rests while Instagram works on it, publishes it, and finds its link.
+// Publish makes the container, rests while Instagram works on it, publishes it, and finds its link. Reels are public:
+// anything else is refused with "instagram_only_public".
 func (i *Instagram) Publish(ctx context.Context, c store.Claim, video store.Video, post providers.Post) (providers.Published, time.Duration, error) {
+	if post.Privacy != "public" {
+		return providers.Published{}, 0, fault.Stop("instagram_only_public",
+			fmt.Errorf("a reel can't be %s: submit the video without Instagram, or as public", post.Privacy))
+	}
 	container, err := i.DB.PayOnce(ctx, c, store.Paid{
 		Purpose: "instagram-container", Provider: "instagram", Harmless: true,
 		Request: order{VideoURL: video.MovieURL, Caption: caption(post), CoverURL: video.CoverURL},
@@ -62,6 +71,9 @@ func (i *Instagram) Publish(ctx context.Context, c store.Claim, video store.Vide
 	}
 	status, detail, err := i.Client.ContainerStatus(ctx, container.ExternalID)
 	switch {
+	case lost(err) || err != nil && fault.Of(err).Code == codeUnreadable && container.Age() > containerLife:
+		published, err := i.replace(ctx, c, container, post.Mark, err)
+		return published, 0, err
 	case err != nil:
 		return providers.Published{}, 0, fmt.Errorf("look at container %s: %w", container.ExternalID, err)
 	case status == instagram.Errored, status == instagram.Expired:
@@ -70,24 +82,56 @@ func (i *Instagram) Publish(ctx context.Context, c store.Claim, video store.Vide
 	case status != instagram.Finished && status != instagram.Published:
 		return providers.Published{}, worker.LookAgain(container.Age(), i.Interval), nil
 	}
-	return i.release(ctx, c, container.ExternalID, post.Mark)
+	published, err := i.release(ctx, c, container, post.Mark)
+	return published, 0, err
 }
 
 // release publishes the container, or finds it published.
-func (i *Instagram) release(ctx context.Context, c store.Claim, container, mark string) (providers.Published, time.Duration, error) {
+func (i *Instagram) release(ctx context.Context, c store.Claim, made store.Job, mark string) (providers.Published, error) {
+	container := made.ExternalID
 	job, err := i.DB.PayOnce(ctx, c, store.Paid{
-		Purpose: "instagram-publish", Provider: "instagram", Request: container, Timeout: publishTimeout,
+		Purpose: publication, Provider: "instagram", Request: container, Timeout: publishTimeout,
 		Call: func(ctx context.Context, _ store.Job) (string, error) { return i.Client.Publish(ctx, container) },
 		Find: func(ctx context.Context, _ store.Job) (string, error) { return i.published(ctx, container, mark) },
 	})
-	if err != nil {
-		return providers.Published{}, 0, err
+	switch {
+	case lost(err):
+		return i.replace(ctx, c, made, mark, err)
+	case err != nil:
+		return providers.Published{}, err
 	}
-	url, err := i.Client.Permalink(ctx, job.ExternalID)
+	return i.link(ctx, job.ExternalID)
+}
+
+func (i *Instagram) link(ctx context.Context, media string) (providers.Published, error) {
+	url, err := i.Client.Permalink(ctx, media)
 	if err != nil {
-		return providers.Published{}, 0, fmt.Errorf("ask for the link of media %s: %w", job.ExternalID, err)
+		return providers.Published{}, fmt.Errorf("ask for the link of media %s: %w", media, err)
 	}
-	return providers.Published{ID: job.ExternalID, URL: url}, 0, nil
+	return providers.Published{ID: media, URL: url}, nil
+}
+
+func lost(err error) bool { return err != nil && fault.Of(err).Code == codeContainerLost }
+
+// replace has the next attempt make another container for one that Instagram doesn't know any more. It may have vanished
+// because it was published, so the account's posts are looked through first; and as long as nobody knows what became of
+// its publication there is no other.
+func (i *Instagram) replace(ctx context.Context, c store.Claim, container store.Job, mark string, cause error) (providers.Published, error) {
+	media, found, err := i.Client.FindByMark(ctx, mark)
+	switch {
+	case err != nil:
+		return providers.Published{}, fmt.Errorf("look for the reel of container %s: %w", container.ExternalID, err)
+	case found:
+		return i.link(ctx, media)
+	}
+	job, err := i.DB.FindJob(ctx, c.Run, publication)
+	switch {
+	case err != nil && !errors.Is(err, store.ErrNotFound):
+		return providers.Published{}, err
+	case err == nil && job.Uncertain():
+		return providers.Published{}, fault.Unsure(store.CodeOutcomeUnknown, fmt.Errorf("container %s may have been published: %w", container.ExternalID, cause))
+	}
+	return providers.Published{}, i.DB.Broken(ctx, container, codeContainerLost, cause)
 }
 
 // published asks the container whether a lost call has published it. "" means that it surely has not.

@@ -21,6 +21,7 @@ import (
 type settings struct {
 	config.Common
 	config.Worker
+	config.Prices
 	config.OpenAI
 	config.Blob
 	config.YouTube
@@ -46,7 +47,7 @@ func serve(ctx context.Context, getenv func(string) string, stderr io.Writer) er
 		channel := youtube.New(youtube.Config{APIURL: cfg.API, TokenURL: cfg.YouTube.Token, WatchURL: cfg.Watch, ClientID: cfg.ClientID,
 			ClientSecret: cfg.ClientSecret.Reveal(), RefreshToken: cfg.RefreshToken.Reveal()})
 		account := instagram.New(instagram.Config{BaseURL: cfg.Instagram.URL, UserID: cfg.UserID, Token: cfg.Instagram.Token.Reveal()})
-		return &Stage{DB: base.DB, Author: author.New(base.DB, cfg.OpenAI), Prompts: library, Platforms: map[string]platform{
+		return &Stage{DB: base.DB, Author: author.New(base.DB, cfg.OpenAI, cfg.Tokens), Prompts: library, Platforms: map[string]platform{
 			"youtube":   &YouTube{DB: base.DB, Client: channel, Blobs: blobs},
 			"instagram": &Instagram{DB: base.DB, Client: account, Interval: cfg.Instagram.Look},
 		}}, nil

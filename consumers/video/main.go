@@ -19,6 +19,7 @@ import (
 type settings struct {
 	config.Common
 	config.Worker
+	config.Prices
 	config.Creatomate
 	config.Blob
 	config.Fetch
@@ -41,7 +42,7 @@ func serve(ctx context.Context, getenv func(string) string, stderr io.Writer) er
 		return &Stage{
 			DB: base.DB, Renderer: creatomate.New(creatomate.Config{BaseURL: cfg.Creatomate.URL, Key: cfg.Key.Reveal()}),
 			Fetch: fetch.New(fetch.Config{Allow: cfg.Allow}), Blobs: blobs, Callbacks: cfg.Hook("creatomate"),
-			FirstLook: cfg.FirstLook, Interval: cfg.Look, PriceMicros: cfg.Price,
+			FirstLook: cfg.FirstLook, Interval: cfg.Look, Credit: cfg.Credit,
 		}, nil
 	})
 }

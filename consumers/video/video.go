@@ -11,6 +11,7 @@ import (
 	"castad/internal/fault"
 	"castad/internal/worker"
 	"castad/providers"
+	"castad/providers/creatomate"
 	"castad/store"
 )
 
@@ -34,14 +35,14 @@ type blobStore interface {
 
 // Stage makes the video of a task's photos, song, timed lyrics, name and region, and keeps its file and cover.
 type Stage struct {
-	DB          *store.DB
-	Renderer    renderer
-	Fetch       fileFetcher
-	Blobs       blobStore
-	Callbacks   string        // the URL that a job's token is added to
-	FirstLook   time.Duration // after the order; 0 looks at once
-	Interval    time.Duration // between two looks
-	PriceMicros int64
+	DB        *store.DB
+	Renderer  renderer
+	Fetch     fileFetcher
+	Blobs     blobStore
+	Callbacks string        // the URL that a job's token is added to
+	FirstLook time.Duration // after the order; 0 looks at once
+	Interval  time.Duration // between two looks
+	Credit    int64         // price of a credit, in micro-dollars
 }
 
 const (
@@ -107,7 +108,7 @@ func (s *Stage) compose(ctx context.Context, c store.Claim) (providers.Compositi
 func (s *Stage) order(ctx context.Context, c store.Claim, composition providers.Composition) (store.Job, error) {
 	return s.DB.PayOnce(ctx, c, store.Paid{
 		Purpose: "render", Provider: "creatomate", Request: providers.RenderOrder{Composition: composition},
-		PriceMicros: int64(float64(s.PriceMicros) * composition.Seconds / 60), Timeout: submitTimeout,
+		PriceMicros: s.Credit * creatomate.Credits(composition.Width, composition.Height, composition.Seconds), Timeout: submitTimeout,
 		Call: func(ctx context.Context, job store.Job) (string, error) {
 			var frozen providers.RenderOrder
 			if err := job.Decode(&frozen); err != nil {

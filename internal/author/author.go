@@ -4,6 +4,8 @@ package author
 
 import (
 	"context"
+	"database/sql"
+	"errors"
 	"fmt"
 	"maps"
 	"strconv"
@@ -32,19 +34,19 @@ type Model interface {
 
 // Author pays for documents.
 type Author struct {
-	DB          *store.DB
-	Model       Model
-	Timeout     time.Duration // of the call that starts an answer
-	Interval    time.Duration // between two looks
-	Longest     time.Duration // that an answer may take
-	PriceMicros int64         // of a call, as expected: millionths of a US dollar
-	Repeat      bool          // don't wait for Longest when nobody knows whether a call was accepted
+	DB       *store.DB
+	Model    Model
+	Timeout  time.Duration // of the call that starts an answer
+	Interval time.Duration // between two looks
+	Longest  time.Duration // that an answer may take
+	Prices   providers.TokenPrices
+	Repeat   bool // don't wait for Longest when nobody knows whether a call was accepted
 }
 
 // New returns an author on the official service, or wherever its address points.
-func New(db *store.DB, cfg config.OpenAI) *Author {
+func New(db *store.DB, cfg config.OpenAI, prices providers.TokenPrices) *Author {
 	return &Author{DB: db, Model: openai.New(openai.Config{BaseURL: cfg.URL, Key: cfg.Key.Reveal()}), Timeout: cfg.Timeout,
-		Interval: cfg.Look, Longest: cfg.Longest, PriceMicros: cfg.Price, Repeat: cfg.Repeat}
+		Interval: cfg.Look, Longest: cfg.Longest, Prices: prices, Repeat: cfg.Repeat}
 }
 
 // Document is an answer that passed its checks.
@@ -53,6 +55,8 @@ type Document struct {
 	Model   string
 	Version string // of the prompt's template
 	Hash    string // of the prompt as it was sent
+
+	Charges []store.Charge // of this answer, and of one that was sent back
 }
 
 // Write returns the document, or how long to rest before the next look. check returns what the answer misses; hard
@@ -67,11 +71,16 @@ func (a *Author) Write(ctx context.Context, c store.Claim, purpose string, p pro
 	if len(prompts.Hard(misses)) == 0 {
 		return doc, 0, nil
 	}
+	charges := doc.Charges
 	doc, rest, err = a.ask(ctx, c, purpose+"-repair", prompts.Repair(p, misses))
 	if err != nil || rest > 0 {
 		return Document{}, rest, err
 	}
+	doc.Charges = append(charges, doc.Charges...)
 	if hard := prompts.Hard(check(doc.JSON)); len(hard) > 0 {
+		if err := a.note(ctx, doc.Charges); err != nil {
+			return Document{}, 0, err
+		}
 		return Document{}, 0, fault.Stop("answer_rejected",
 			fmt.Errorf("the model's second answer still breaks the rules: %s", prompts.Reasons(hard)))
 	}
@@ -81,7 +90,8 @@ func (a *Author) Write(ctx context.Context, c store.Claim, purpose string, p pro
 // ask pays for one answer and looks at it once.
 func (a *Author) ask(ctx context.Context, c store.Claim, purpose string, p providers.Prompt) (Document, time.Duration, error) {
 	job, err := a.DB.PayOnce(ctx, c, store.Paid{
-		Purpose: purpose, Provider: "openai", Request: p, PriceMicros: a.PriceMicros, Timeout: a.Timeout, Longest: a.Longest, Repeat: a.Repeat,
+		Purpose: purpose, Provider: "openai", Request: p, PriceMicros: a.Prices.Most(p), Metered: true,
+		Timeout: a.Timeout, Longest: a.Longest, Repeat: a.Repeat,
 		Prepare: func(ctx context.Context, job store.Job) (string, error) { return a.Model.Prepare(ctx, mark(job)) },
 		Call:    a.start,
 		Find:    func(ctx context.Context, job store.Job) (string, error) { return a.Model.Find(ctx, job.Handle) },
@@ -100,8 +110,30 @@ func (a *Author) ask(ctx context.Context, c store.Claim, purpose string, p provi
 	if err := job.Decode(&frozen); err != nil {
 		return Document{}, 0, err
 	}
-	return Document{JSON: []byte(answer.JSON), Model: frozen.Model, Version: frozen.Metadata["prompt_version"],
-		Hash: frozen.Metadata["prompt_hash"]}, 0, nil
+	doc := Document{JSON: []byte(answer.JSON), Model: frozen.Model, Version: frozen.Metadata["prompt_version"], Hash: frozen.Metadata["prompt_hash"]}
+	if cost, told := a.cost(job, answer); told {
+		doc.Charges = []store.Charge{{JobID: job.ID, Micros: cost}}
+	}
+	return doc, 0, nil
+}
+
+// cost returns what an answer has cost; one that was found in its conversation doesn't tell what it has used.
+func (a *Author) cost(job store.Job, answer providers.Answer) (micros int64, told bool) {
+	var frozen providers.Prompt
+	if job.Decode(&frozen) != nil || answer.InputTokens+answer.OutputTokens == 0 {
+		return 0, false
+	}
+	return a.Prices.Of(frozen.Model, answer.InputTokens, answer.OutputTokens), true
+}
+
+// note writes down what answers have cost that come to nothing.
+func (a *Author) note(ctx context.Context, charges []store.Charge) error {
+	for _, charge := range charges {
+		if err := a.DB.Charge(ctx, charge); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // start sends the prompt as it was planned.
@@ -130,8 +162,16 @@ func mark(job store.Job) map[string]string {
 // that didn't come through leaves the job as it is; a refusal would be repeated, and paid for again.
 func (a *Author) failed(ctx context.Context, job store.Job, answer providers.Answer, err error) error {
 	f := fault.Of(err)
-	if answer.Progress != providers.Broken || f.Kind == fault.Permanent {
+	if answer.Progress != providers.Broken {
 		return fmt.Errorf("look at answer %s: %w", job.ExternalID, err)
 	}
-	return a.DB.Broken(ctx, job, f.Code, err)
+	cost, told := a.cost(job, answer)
+	job.Charged = sql.Null[int64]{V: cost, Valid: told}
+	if f.Kind != fault.Permanent {
+		return a.DB.Broken(ctx, job, f.Code, err)
+	}
+	if told {
+		err = errors.Join(err, a.DB.Charge(ctx, store.Charge{JobID: job.ID, Micros: cost}))
+	}
+	return fmt.Errorf("look at answer %s: %w", job.ExternalID, err)
 }

@@ -26,7 +26,10 @@ type Settings struct {
 	Replicas int          // of streams: 1, or 3 in a cluster
 	Stage    events.Stage // whose programs set their consumer's limits; "" for programs that aren't a stage
 	Pending  int          // runs of the stage in work at once over all its processes; 0 means 256
-	Log      zerolog.Logger
+	// AckWait is after what time without a word from a program of the stage its work is delivered again; 0 means 60 s. It
+	// should be the lease's length: before that ends, nobody else could take the work.
+	AckWait time.Duration
+	Log     zerolog.Logger
 }
 
 // Broker is one connection. It is safe for concurrent use.
@@ -35,9 +38,19 @@ type Broker struct {
 	conn     *nats.Conn
 	js       jetstream.JetStream
 
+	stopWatch context.CancelFunc
+	watching  sync.WaitGroup
+
 	mu    sync.Mutex
-	trial error // the newest result of Ensure
+	trial error         // the newest result of Ensure
+	gone  chan struct{} // closed when the connection breaks, and made anew
 }
+
+// answerWithin is how long a publish waits for the broker's answer. A leader that steps down takes some answers with it, and
+// facts stand still for as long, because of their order; what isn't answered is published again, and recognised.
+const answerWithin = 5 * time.Second
+
+const pingEvery = 5 * time.Second
 
 // Connect prepares the connection and returns at once, also when the broker is away: it goes on trying, and Ready
 // tells. What isn't acknowledged by the broker isn't published; nothing is buffered here, because the rows are.
@@ -48,7 +61,12 @@ func Connect(s Settings) (*Broker, error) {
 	if s.Pending == 0 {
 		s.Pending = 256
 	}
+	if s.AckWait == 0 {
+		s.AckWait = 60 * time.Second
+	}
 	log := s.Log
+	built := make(chan struct{}) // b is whole
+	b := &Broker{settings: s, trial: errors.New("the streams haven't been declared yet"), gone: make(chan struct{})}
 	conn, err := nats.Connect(s.URL,
 		nats.Name(s.Name),
 		nats.MaxReconnects(-1),
@@ -56,8 +74,9 @@ func Connect(s Settings) (*Broker, error) {
 		nats.ReconnectWait(250*time.Millisecond),
 		nats.ReconnectJitter(100*time.Millisecond, 100*time.Millisecond),
 		nats.ReconnectBufSize(-1),
-		nats.DisconnectErrHandler(func(*nats.Conn, error) { log.Warn().Msg("broker went away") }),
-		nats.ReconnectHandler(func(*nats.Conn) { log.Info().Msg("broker came back") }),
+		nats.PingInterval(pingEvery), // a connection whose other end is gone without a word is noticed after three
+		nats.DisconnectErrHandler(func(*nats.Conn, error) { log.Warn().Msg("broker went away"); b.broke() }),
+		nats.ReconnectHandler(func(*nats.Conn) { log.Info().Msg("broker came back"); go func() { <-built; b.restore() }() }),
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
 			log.Warn().Err(err).Msg("broker reported an error")
 		}),
@@ -65,12 +84,39 @@ func Connect(s Settings) (*Broker, error) {
 	if err != nil {
 		return nil, errors.New("the NATS URL isn't of the form nats://user:password@host:port")
 	}
-	js, err := jetstream.New(conn, jetstream.WithPublishAsyncMaxPending(1024), jetstream.WithPublishAsyncTimeout(10*time.Second))
+	js, err := jetstream.New(conn, jetstream.WithPublishAsyncMaxPending(1024), jetstream.WithPublishAsyncTimeout(answerWithin))
 	if err != nil {
 		conn.Close()
 		return nil, fmt.Errorf("prepare JetStream: %w", err)
 	}
-	return &Broker{settings: s, conn: conn, js: js, trial: errors.New("the streams haven't been declared yet")}, nil
+	b.conn, b.js = conn, js
+	close(built)
+	watching, stop := context.WithCancel(context.Background())
+	b.stopWatch = stop
+	b.watching.Go(func() { b.watch(watching) })
+	return b, nil
+}
+
+func (b *Broker) broke() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	close(b.gone)
+	b.gone = make(chan struct{})
+}
+
+// Gone returns a channel that is closed when the present connection breaks. What was asked for on it is never answered.
+func (b *Broker) Gone() <-chan struct{} {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.gone
+}
+
+// restore declares everything again after a broken connection: the broker may have come back without its disk, and
+// another program may have declared this stage's consumer meanwhile, without knowing its limits.
+func (b *Broker) restore() {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	_ = b.EnsureUntil(ctx)
 }
 
 // Names returns the names in use.
@@ -124,6 +170,8 @@ func (b *Broker) hear(ctx context.Context, subject string, handle nats.MsgHandle
 
 // Close sends what is still to be sent and disconnects.
 func (b *Broker) Close() {
+	b.stopWatch()
+	b.watching.Wait()
 	_ = b.conn.FlushTimeout(2 * time.Second)
 	b.conn.Close()
 }

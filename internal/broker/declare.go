@@ -13,7 +13,6 @@ import (
 )
 
 const (
-	ackWait          = 60 * time.Second
 	duplicatesWindow = 10 * time.Minute
 	gib              = 1 << 30
 )
@@ -102,7 +101,7 @@ func (b *Broker) consumer(stage events.Stage) jetstream.ConsumerConfig {
 	return jetstream.ConsumerConfig{
 		Durable: string(stage), Description: "the " + string(stage) + " programs",
 		FilterSubject: b.settings.Names.WorkFilter(stage), AckPolicy: jetstream.AckExplicitPolicy,
-		AckWait: ackWait, MaxDeliver: -1, MaxAckPending: b.settings.Pending,
+		AckWait: b.settings.AckWait, MaxDeliver: -1, MaxAckPending: b.settings.Pending,
 	}
 }
 
@@ -112,7 +111,7 @@ func (b *Broker) Consumer(ctx context.Context, stage events.Stage) (jetstream.Co
 }
 
 // AckWait is after what time without a word the broker delivers a message again.
-func (b *Broker) AckWait() time.Duration { return ackWait }
+func (b *Broker) AckWait() time.Duration { return b.settings.AckWait }
 
 // Missing reports whether err means that a stream or consumer of ours isn't there, so that Ensure is called for.
 func Missing(err error) bool {
@@ -121,11 +120,32 @@ func Missing(err error) bool {
 		errors.Is(err, nats.ErrNoResponders) || errors.Is(err, jetstream.ErrConsumerDoesNotExist)
 }
 
-// WorkCreated returns when the work stream was made: another time than before means that the broker has lost its disk.
-func (b *Broker) WorkCreated(ctx context.Context) (time.Time, error) {
+// WorkState returns when the work stream was made, and the number of its newest message. Another time, or a smaller
+// number than before, means that the broker has lost messages.
+func (b *Broker) WorkState(ctx context.Context) (created time.Time, last uint64, err error) {
 	stream, err := b.js.Stream(ctx, b.settings.Names.WorkStream())
 	if err != nil {
-		return time.Time{}, fmt.Errorf("look at the work stream: %w", err)
+		return time.Time{}, 0, fmt.Errorf("look at the work stream: %w", err)
 	}
-	return stream.CachedInfo().Created, nil
+	return stream.CachedInfo().Created, stream.CachedInfo().State.LastSeq, nil
+}
+
+// Holds reports whether the work stream has the message that was delivered, under the number that it had then.
+func (b *Broker) Holds(ctx context.Context, msg jetstream.Msg) (bool, error) {
+	meta, err := msg.Metadata()
+	if err != nil {
+		return false, fmt.Errorf("read where a message came from: %w", err)
+	}
+	stream, err := b.js.Stream(ctx, meta.Stream)
+	if err != nil {
+		return false, fmt.Errorf("look at stream %s: %w", meta.Stream, err)
+	}
+	there, err := stream.GetMsg(ctx, meta.Sequence.Stream)
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("look at message %d of %s: %w", meta.Sequence.Stream, meta.Stream, err)
+	}
+	return there.Subject == msg.Subject() && there.Time.Equal(meta.Timestamp), nil
 }

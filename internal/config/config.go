@@ -11,6 +11,7 @@ import (
 	"github.com/caarlos0/env/v11"
 
 	"castad/events"
+	"castad/providers"
 )
 
 // Common is what every program of the pipeline needs.
@@ -25,6 +26,11 @@ type Common struct {
 
 	Flight   time.Duration `env:"CASTAD_FLIGHT" envDefault:"30s"`    // what a paused process may add to a paid call's own time limit
 	AskAgain time.Duration `env:"CASTAD_ASK_AGAIN" envDefault:"30s"` // between two questions about a call of unknown outcome
+
+	// Caps on what is held and spent, in micro-dollars; 0 is none. Days are in UTC.
+	TaskCap    int64 `env:"CASTAD_CAP_TASK_MICROS"`
+	UserDayCap int64 `env:"CASTAD_CAP_USER_DAY_MICROS"`
+	DayCap     int64 `env:"CASTAD_CAP_DAY_MICROS"`
 }
 
 // Names returns the names on the broker.
@@ -49,9 +55,16 @@ type OpenAI struct {
 	Look    time.Duration `env:"CASTAD_OPENAI_LOOK" envDefault:"4s"`     // between two looks at an answer
 	Longest time.Duration `env:"CASTAD_OPENAI_LONGEST" envDefault:"15m"` // that an answer may take; a call that shows nothing after it came to nothing
 	Repeat  bool          `env:"CASTAD_OPENAI_REPEAT_UNKNOWN"`           // don't wait that long: a double costs cents
-	Price   int64         `env:"CASTAD_OPENAI_PRICE_MICROS" envDefault:"4000"`
-	Prompts string        `env:"CASTAD_PROMPTS_DIR"`  // templates that replace the built-in ones
-	Model   string        `env:"CASTAD_OPENAI_MODEL"` // instead of the one that a template names
+	Prompts string        `env:"CASTAD_PROMPTS_DIR"`                     // templates that replace the built-in ones
+	Model   string        `env:"CASTAD_OPENAI_MODEL"`                    // instead of the one that a template names
+}
+
+// Prices are what providers charge, in millionths of a US dollar: held before a call, shown as an estimate, and written
+// into the ledger.
+type Prices struct {
+	Tokens providers.TokenPrices `env:"CASTAD_OPENAI_PRICES" envDefault:"*=250000/2000000"` // model=input/output of a million tokens, by commas; * for all others
+	Song   int64                 `env:"CASTAD_SUNO_PRICE_MICROS" envDefault:"60000"`        // of an order, which makes two clips
+	Credit int64                 `env:"CASTAD_CREATOMATE_CREDIT_MICROS" envDefault:"20000"`
 }
 
 // Blob is where files are kept.
@@ -96,7 +109,6 @@ type Suno struct {
 	Model     string        `env:"CASTAD_SUNO_MODEL" envDefault:"V4_5"`
 	FirstLook time.Duration `env:"CASTAD_SUNO_FIRST_LOOK" envDefault:"25s"` // after the order; 0 looks at once
 	Look      time.Duration `env:"CASTAD_SUNO_LOOK" envDefault:"15s"`
-	Price     int64         `env:"CASTAD_SUNO_PRICE_MICROS" envDefault:"60000"`
 }
 
 // Creatomate are the settings of the cloud renderer.
@@ -105,7 +117,6 @@ type Creatomate struct {
 	Key       Secret        `env:"CASTAD_CREATOMATE_KEY"`
 	FirstLook time.Duration `env:"CASTAD_CREATOMATE_FIRST_LOOK" envDefault:"20s"`
 	Look      time.Duration `env:"CASTAD_CREATOMATE_LOOK" envDefault:"10s"`
-	Price     int64         `env:"CASTAD_CREATOMATE_PRICE_MICROS" envDefault:"400000"`
 }
 
 // YouTube is the channel that videos are published on.

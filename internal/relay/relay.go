@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
 	"golang.org/x/sync/errgroup"
 
@@ -23,10 +24,14 @@ type Relay struct {
 	Broker *broker.Broker
 	Lock   string // the name of the lock that makes it the only one; one a database
 	Window int    // rows read and published together; 0 means 500
-	Log    zerolog.Logger
+	// Metrics takes the gauges of what is owed and stranded; nil for none.
+	Metrics prometheus.Registerer
+	Log     zerolog.Logger
 
-	leading atomic.Bool
-	created time.Time // of the work stream as last seen
+	gauges      *gauges
+	leading     atomic.Bool
+	work        memory    // of the work stream
+	deadCreated time.Time // of the dead stream as last compared with the rows
 }
 
 const (
@@ -46,6 +51,10 @@ func (r *Relay) Leading() bool { return r.leading.Load() }
 func (r *Relay) Run(ctx context.Context) {
 	if r.Window == 0 {
 		r.Window = 500
+	}
+	var err error
+	if r.gauges, err = newGauges(r.Metrics); err != nil {
+		r.Log.Error().Err(err).Msg("metrics don't show the relay")
 	}
 	for ctx.Err() == nil {
 		if err := r.lead(ctx); err != nil && ctx.Err() == nil {
@@ -67,6 +76,9 @@ func (r *Relay) lead(ctx context.Context) error {
 	defer lock.Stop(context.WithoutCancel(ctx))
 	r.leading.Store(true)
 	defer r.leading.Store(false)
+	r.gauges.lead()
+	defer r.gauges.rest()
+	r.deadCreated = time.Time{} // another relay may have left something undone
 	r.Log.Info().Msg("relay publishes")
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return r.guard(ctx, lock) })
@@ -85,33 +97,16 @@ func (r *Relay) guard(ctx context.Context, lock *store.Relaying) error {
 		if err := r.recognise(ctx); err != nil {
 			r.Log.Warn().Err(err).Msg("broker not recognised")
 		}
+		if err := r.recogniseDead(ctx); err != nil {
+			r.Log.Warn().Err(err).Msg("dead stream not compared with the rows")
+		}
+		if err := r.measure(ctx); err != nil {
+			r.Log.Warn().Err(err).Msg("relay not measured")
+		}
 		if !rest(ctx, guardEvery) {
 			return ctx.Err()
 		}
 	}
-}
-
-// recognise looks whether the work stream is the one that was there before. If not, or at the start, everything that
-// was filed and not claimed is due again; the broker refuses what it still has.
-func (r *Relay) recognise(ctx context.Context) error {
-	created, err := r.Broker.WorkCreated(ctx)
-	if broker.Missing(err) {
-		if err := r.Broker.Ensure(ctx); err != nil {
-			return err
-		}
-		created, err = r.Broker.WorkCreated(ctx)
-	}
-	if err != nil || created.Equal(r.created) {
-		return err
-	}
-	n, err := r.DB.MakeAllDue(ctx)
-	if err != nil {
-		return err
-	}
-	r.Log.Info().Int64("runs", n).Time("stream_created_at", created).Msg("runs are filed again for a broker that wasn't known")
-	r.created = created
-	r.Broker.Wake()
-	return nil
 }
 
 // step publishes one window. It reports whether there may be more, and else when to look again at the latest.

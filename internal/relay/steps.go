@@ -7,6 +7,7 @@ import (
 
 	"castad/events"
 	"castad/internal/broker"
+	"castad/internal/crash"
 	"castad/store"
 )
 
@@ -21,20 +22,32 @@ func (r *Relay) runs(ctx context.Context) (bool, time.Duration, error) {
 		}
 		return false, next, err
 	}
+	crash.At("relay", "after_read", "runs")
 	var taken, refused []store.Due
-	err = publishAll(ctx, due, r.file, func(d store.Due, fresh bool) {
+	var filed []broker.Pending
+	file := func(d store.Due) (broker.Pending, error) {
+		p, err := r.file(d)
+		if err == nil {
+			filed = append(filed, p)
+		}
+		return p, err
+	}
+	err = publishAll(ctx, due, file, func(d store.Due, fresh bool) {
 		if fresh {
 			taken = append(taken, d)
 		} else {
 			refused = append(refused, d)
 		}
 	})
+	r.work.filed(filed)
+	crash.At("relay", "after_publish", "runs")
 	if markErr := r.DB.MarkTaken(ctx, taken); markErr != nil {
 		return false, errorRest, markErr
 	}
 	if markErr := r.DB.MarkRefused(ctx, refused); markErr != nil {
 		return false, errorRest, markErr
 	}
+	crash.At("relay", "after_mark", "runs")
 	return len(due) == r.Window && err == nil, 0, err
 }
 
@@ -62,43 +75,22 @@ func (r *Relay) facts(ctx context.Context) (bool, time.Duration, error) {
 	if err != nil || len(unsent) == 0 {
 		return false, sweepEvery, err
 	}
+	crash.At("relay", "after_read", "facts")
 	var sent []int64
 	err = publishAll(ctx, unsent, r.tell, func(u store.Unsent, _ bool) { sent = append(sent, u.ID) })
+	crash.At("relay", "after_publish", "facts")
 	if len(sent) > 0 {
 		if markErr := r.DB.MarkSent(ctx, sent); markErr != nil {
 			return false, errorRest, markErr
 		}
 	}
+	crash.At("relay", "after_mark", "facts")
 	return len(unsent) == r.Window && err == nil, 0, err
 }
 
 func (r *Relay) tell(u store.Unsent) (broker.Pending, error) {
 	id, trace := u.EventIDAndTrace()
 	return r.Broker.Tell(u.Fact(), id, trace)
-}
-
-func (r *Relay) deads(ctx context.Context) (bool, time.Duration, error) {
-	letters, err := r.DB.UnsentDead(ctx, r.Window)
-	if err != nil || len(letters) == 0 {
-		return false, sweepEvery, err
-	}
-	var sent []string
-	err = publishAll(ctx, letters, r.bury, func(d store.Dead, _ bool) { sent = append(sent, d.ID) })
-	if len(sent) > 0 {
-		if markErr := r.DB.MarkDeadSent(ctx, sent); markErr != nil {
-			return false, errorRest, markErr
-		}
-	}
-	return len(letters) == r.Window && err == nil, 0, err
-}
-
-func (r *Relay) bury(d store.Dead) (broker.Pending, error) {
-	return r.Broker.Bury(broker.Letter{
-		Dead: events.Dead{Version: events.SchemaVersion, DeadID: d.ID, TaskID: d.TaskID, Stage: d.Stage, Revision: d.Revision,
-			Cause: d.Cause, Reason: d.Reason, Attempts: d.Attempts, FirstAt: d.FirstAt, LastAt: d.LastAt},
-		Stream: d.Stream, Subject: d.Subject, Seq: d.StreamSeq, Consumer: d.Consumer,
-		Program: d.Program, Version: d.ProgramVersion, Traceparent: d.Traceparent,
-	})
 }
 
 // publishAll sends a whole window before it waits for the first answer. kept is called for each row that the broker

@@ -14,6 +14,7 @@ import (
 
 	"castad/events"
 	"castad/internal/broker"
+	"castad/internal/crash"
 	"castad/internal/fault"
 	"castad/store"
 )
@@ -33,7 +34,10 @@ func (w *Worker[R]) handle(ctx, working context.Context, msg jetstream.Msg) {
 	case wanted.Version > events.SchemaVersion:
 		_ = msg.NakWithDelay(newerRest)
 		return
+	case wanted.Replay != "" && !w.replay(working, msg, stage, taskID, wanted.Replay):
+		return
 	}
+	crash.At(string(stage), "before_claim", "")
 	claim, answer, err := w.DB.Claim(working, taskID, stage, w.Program, w.Lease, w.Attempts.Limit)
 	log := w.Log.With().Str("task_id", taskID).Int("revision", claim.Revision).Int("attempt", claim.Attempt).Logger()
 	switch {
@@ -43,7 +47,7 @@ func (w *Worker[R]) handle(ctx, working context.Context, msg jetstream.Msg) {
 		log.Warn().Err(err).Msg("claim failed")
 		_ = msg.NakWithDelay(time.Second + rand.N(2*time.Second))
 	case answer == store.Idle:
-		_ = msg.Ack()
+		w.ack(working, msg)
 	case answer == store.Busy:
 		_ = msg.NakWithDelay(busyRest(claim))
 	case answer == store.Exhausted:
@@ -61,12 +65,17 @@ func busyRest(claim store.Claim) time.Duration {
 
 // attempt does the work of a claimed run under its lease, and settles what came of it.
 func (w *Worker[R]) attempt(ctx, working context.Context, msg jetstream.Msg, claim store.Claim, log zerolog.Logger, begun time.Time) {
+	crash.At(string(w.Stage), "after_claim", "")
 	leased, release := w.keep(log.WithContext(working), msg, claim)
 	outcome, err := w.guarded(leased, claim)
 	if err == nil && outcome.Rest > 0 {
+		crash.At(string(w.Stage), "before_wait", "")
 		err = w.DB.Wait(settling(working), claim, outcome.Rest, outcome.Code, outcome.Reason)
+		crash.At(string(w.Stage), "after_wait", "")
 	} else if err == nil {
-		err = w.complete(working, claim, outcome.Result)
+		crash.At(string(w.Stage), "before_save", "")
+		err = w.complete(working, claim, outcome)
+		crash.At(string(w.Stage), "after_save", "")
 	}
 	lost := context.Cause(leased)
 	release()
@@ -74,8 +83,12 @@ func (w *Worker[R]) attempt(ctx, working context.Context, msg jetstream.Msg, cla
 	switch {
 	case err == nil:
 		took.Info().Dur("rest", outcome.Rest).Msg("delivery settled")
-		_ = msg.Ack()
+		w.ack(working, msg)
+		crash.At(string(w.Stage), "after_ack", "")
 	case errors.Is(err, store.ErrLeaseLost) || errors.Is(lost, store.ErrLeaseLost):
+		if err := w.DB.SettleEnded(settling(working), claim.Run); err != nil {
+			took.Warn().Err(err).Msg("what the run has ordered isn't settled")
+		}
 		took.Info().Msg("run was taken away")
 		_ = msg.Nak() // at once: a newer revision may be waiting behind this message
 	case working.Err() != nil:
@@ -99,13 +112,14 @@ func (w *Worker[R]) guarded(ctx context.Context, claim store.Claim) (outcome Out
 	return w.Work.Work(ctx, claim)
 }
 
-func (w *Worker[R]) complete(ctx context.Context, claim store.Claim, result R) error {
+func (w *Worker[R]) complete(ctx context.Context, claim store.Claim, outcome Outcome[R]) error {
 	ctx = settling(ctx)
 	return w.DB.Complete(ctx, claim, func(tx *store.Tx) error {
-		if err := tx.SettleJobs(ctx, claim.Run); err != nil {
+		if err := tx.SettleJobs(ctx, claim.Run, outcome.Charges); err != nil {
 			return err
 		}
-		return w.Work.Save(ctx, tx, claim, result)
+		defer crash.At(string(w.Stage), "in_save", "")
+		return w.Work.Save(ctx, tx, claim, outcome.Result)
 	})
 }
 
@@ -138,11 +152,13 @@ func (w *Worker[R]) keep(parent context.Context, msg jetstream.Msg, claim store.
 func (w *Worker[R]) settle(ctx context.Context, msg jetstream.Msg, claim store.Claim, cause error, log zerolog.Logger) {
 	f := fault.Of(cause)
 	verdict := w.Attempts.Judge(f, claim.Attempt, rand.Float64())
+	crash.At(string(w.Stage), "before_fail", "")
 	err := w.DB.Fail(settling(ctx), claim, verdict, f, w.origin(msg))
+	crash.At(string(w.Stage), "after_fail", "")
 	log.Warn().Err(cause).Str("code", f.Code).Stringer("kind", f.Kind).Str("status", string(verdict.Status)).Msg("attempt failed")
 	switch {
 	case err == nil:
-		_ = msg.Ack()
+		w.ack(ctx, msg)
 	case errors.Is(err, store.ErrLeaseLost):
 		_ = msg.Nak()
 	default: // the database is away: the lease will end, and the broker delivers again
@@ -171,9 +187,6 @@ func (w *Worker[R]) giveBack(claim store.Claim, msg jetstream.Msg, log zerolog.L
 
 // unreadable buries a message that has no row to fail.
 func (w *Worker[R]) unreadable(ctx context.Context, msg jetstream.Msg, taskID string, cause error) {
-	if taskID == "" {
-		taskID = "none"
-	}
 	w.bury(ctx, msg, taskID, "unreadable", cause)
 }
 
@@ -182,8 +195,8 @@ func (w *Worker[R]) bury(ctx context.Context, msg jetstream.Msg, taskID, cause s
 	from := w.origin(msg)
 	now := time.Now().UTC()
 	letter := broker.Letter{
-		Dead: events.Dead{Version: events.SchemaVersion, DeadID: fmt.Sprintf("%s-%d", from.Stream, from.Seq), TaskID: taskID,
-			Stage: w.Stage, Cause: cause, Reason: err.Error(), FirstAt: now, LastAt: now},
+		Dead: events.Dead{Version: events.SchemaVersion, DeadID: fmt.Sprintf("%s-%d", from.Stream, from.Seq), TaskID: broker.Token(taskID),
+			Stage: w.Stage, Cause: cause, Reason: broker.Head(err.Error()), FirstAt: now, LastAt: now, Body: broker.Head(string(msg.Data()))},
 		Stream: from.Stream, Subject: from.Subject, Seq: from.Seq, Consumer: from.Consumer, Program: w.Program, Version: w.Version,
 	}
 	pending, err := w.Broker.Bury(letter)

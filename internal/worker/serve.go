@@ -25,7 +25,7 @@ type Base struct {
 // Serve is a consumer program: it opens the database and the broker, builds the stage, and works until ctx ends.
 func Serve[R any](ctx context.Context, stage events.Stage, common config.Common, work config.Worker, stderr io.Writer,
 	build func(context.Context, Base) (Stage[R], error)) error {
-	base, err := Open(string(stage), stage, common, work.Pending, stderr)
+	base, err := Open(string(stage), stage, common, work, stderr)
 	if err != nil {
 		return err
 	}
@@ -55,7 +55,7 @@ func Serve[R any](ctx context.Context, stage events.Stage, common config.Common,
 
 // Open prepares the connections that all programs of the pipeline share. Neither the database nor the broker has to be
 // there yet. stage is "" for programs that aren't a consumer.
-func Open(program string, stage events.Stage, common config.Common, pending int, stderr io.Writer) (Base, error) {
+func Open(program string, stage events.Stage, common config.Common, work config.Worker, stderr io.Writer) (Base, error) {
 	log, err := observe.Logger(stderr, program, common.LogLevel)
 	if err != nil {
 		return Base{}, err
@@ -65,12 +65,13 @@ func Open(program string, stage events.Stage, common config.Common, pending int,
 		return Base{}, err
 	}
 	db, err := store.Open(store.Settings{DSN: common.MySQL.Reveal(), MaxOpen: common.MySQLMax,
-		Flight: common.Flight, AskAgain: common.AskAgain})
+		Flight: common.Flight, AskAgain: common.AskAgain,
+		Caps: store.Caps{Task: common.TaskCap, UserDay: common.UserDayCap, Day: common.DayCap}})
 	if err != nil {
 		return Base{}, err
 	}
 	b, err := broker.Connect(broker.Settings{URL: common.NATS.Reveal(), Name: program, Names: names, Replicas: common.Replicas,
-		Stage: stage, Pending: pending, Log: log})
+		Stage: stage, Pending: work.Pending, AckWait: work.Lease, Log: log})
 	if err != nil {
 		db.Close()
 		return Base{}, err

@@ -26,6 +26,8 @@ type Outcome[R any] struct {
 	Rest   time.Duration // > 0: wait that long, then look again
 	Code   string        // what it waits for; stable, for people and dashboards
 	Reason string
+	// Charges are what accepted calls of metered providers have cost, as far as they have told.
+	Charges []store.Charge
 }
 
 // Done is the outcome of a run that has its result.

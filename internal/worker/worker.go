@@ -38,6 +38,7 @@ type Worker[R any] struct {
 	Work   Stage[R]
 
 	pulling  atomic.Bool        // the subscription lives: the newest pull was answered
+	failed   atomic.Int64       // pulls
 	consumer jetstream.Consumer // as last looked up; only pull uses it
 }
 
@@ -152,6 +153,14 @@ func (w *Worker[R]) fetch(ctx context.Context, free int, start func(jetstream.Ms
 	}
 	pull, cancel := context.WithTimeout(ctx, pullWait) // the program's end ends the pull
 	defer cancel()
+	gone := w.Broker.Gone()
+	go func() {
+		select {
+		case <-gone: // with the request; the next connection needs a new one
+			cancel()
+		case <-pull.Done():
+		}
+	}()
 	batch, err := w.consumer.Fetch(free, jetstream.FetchContext(pull))
 	if err != nil {
 		return 0, err
@@ -160,7 +169,7 @@ func (w *Worker[R]) fetch(ctx context.Context, free int, start func(jetstream.Ms
 	got := 0
 	for msg := range batch.Messages() {
 		got++
-		start(msg)
+		start(delivery{Msg: msg, gone: gone, failed: w.failed.Load()})
 	}
 	return got, unlessOver(batch.Error())
 }
@@ -173,17 +182,14 @@ func unlessOver(err error) error {
 	return err
 }
 
-// recover waits a moment after a failed pull, and declares again what the broker doesn't know.
+// recover waits a moment after a failed pull, and declares again what the broker doesn't know. The wait comes first: a
+// stream that is made while the broker is still removing the one of that name loses its files to that (nats-server 2.15).
 func (w *Worker[R]) recover(ctx context.Context, err error) {
 	w.pulling.Store(false)
+	w.failed.Add(1)
 	w.consumer = nil
 	w.Log.Warn().Err(err).Msg("pull failed")
-	if broker.Missing(err) {
+	if rested(ctx, 300*time.Millisecond+rand.N(300*time.Millisecond)) && broker.Missing(err) {
 		_ = w.Broker.EnsureUntil(ctx)
-		return
-	}
-	select {
-	case <-ctx.Done():
-	case <-time.After(200*time.Millisecond + rand.N(300*time.Millisecond)):
 	}
 }

@@ -30,6 +30,7 @@ const owner = "0199d4a0-0000-7000-8000-000000000001"
 // pipe is the whole spine on a real broker and a real database, with stages made of functions.
 type pipe struct {
 	t      *testing.T
+	dsn    string
 	db     *store.DB
 	broker *broker.Broker
 	work   func(ctx context.Context, c store.Claim) (worker.Outcome[int], error)
@@ -46,7 +47,8 @@ func (s stage) Save(context.Context, *store.Tx, store.Claim, int) error { return
 
 func newPipe(t *testing.T, url string, work func(context.Context, store.Claim) (worker.Outcome[int], error)) *pipe {
 	t.Helper()
-	db, err := store.Open(store.Settings{DSN: testkit.Database(t)})
+	dsn := testkit.Database(t)
+	db, err := store.Open(store.Settings{DSN: dsn})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,7 +62,7 @@ func newPipe(t *testing.T, url string, work func(context.Context, store.Claim) (
 	}
 	db.Nudge = b.Wake
 	t.Cleanup(func() { b.Close(); db.Close() })
-	return &pipe{t: t, db: db, broker: b, work: work}
+	return &pipe{t: t, dsn: dsn, db: db, broker: b, work: work}
 }
 
 // run starts a program and returns how to end it; the test's end ends it too.

@@ -9,6 +9,8 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"runtime"
+	"strconv"
 	"syscall"
 
 	"castad/internal/testkit"
@@ -40,7 +42,8 @@ func run(args []string) (int, error) {
 		defer database.Stop()
 		env = append(env, testkit.EnvDSN+"="+database.DSN(""))
 	}
-	tests := exec.CommandContext(ctx, "go", append([]string{"test"}, args...)...)
+	// Tests of whole products wait more than they compute, and are many: more of them at once, and more time for all.
+	tests := exec.CommandContext(ctx, "go", append([]string{"test", "-timeout=30m", "-parallel=" + strconv.Itoa(max(4, runtime.GOMAXPROCS(0)))}, args...)...)
 	tests.Stdout, tests.Stderr, tests.Env = os.Stdout, os.Stderr, env
 	tests.Cancel = func() error { return tests.Process.Signal(os.Interrupt) }
 	err := tests.Run()

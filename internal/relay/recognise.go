@@ -1,0 +1,72 @@
+package relay
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"castad/internal/broker"
+)
+
+// memory is what the relay knows of the work stream, to notice when the broker comes back with less than it had: with a
+// new disk, or, after a power cut, with an older state of its disk.
+type memory struct {
+	mu      sync.Mutex
+	created time.Time
+	highest uint64 // number that the stream gave to a message
+	back    bool   // a number was given again
+}
+
+// filed notes the numbers that a window's messages got.
+func (m *memory) filed(window []broker.Pending) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	before := m.highest
+	for _, p := range window {
+		if seq := p.Seq(); seq > 0 {
+			m.back = m.back || seq <= before
+			m.highest = max(m.highest, seq)
+		}
+	}
+}
+
+// knows reports whether the stream is as it was.
+func (m *memory) knows(created time.Time, last uint64) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return created.Equal(m.created) && last >= m.highest && !m.back
+}
+
+func (m *memory) learn(created time.Time, last uint64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.created, m.highest, m.back = created, last, false
+}
+
+// recognise looks whether the work stream is the one that was there before, with all that it had. If not, or at the
+// start, everything that was filed and not claimed is due again; the broker refuses what it still has.
+func (r *Relay) recognise(ctx context.Context) error {
+	created, last, err := r.Broker.WorkState(ctx)
+	if broker.Missing(err) {
+		// A stream that is made while the broker is still removing the one of that name loses its files to that.
+		if !rest(ctx, errorRest) {
+			return ctx.Err()
+		}
+		if err := r.Broker.Ensure(ctx); err != nil {
+			return err
+		}
+		created, last, err = r.Broker.WorkState(ctx)
+	}
+	if err != nil || r.work.knows(created, last) {
+		return err
+	}
+	n, err := r.DB.MakeAllDue(ctx)
+	if err != nil {
+		return err
+	}
+	r.Log.Info().Int64("runs", n).Time("stream_created_at", created).Msg("runs are filed again for a broker that wasn't known")
+	r.work.learn(created, last)
+	r.deadCreated = time.Time{} // what the work stream lost, the dead stream may have lost too
+	r.Broker.Wake()
+	return nil
+}

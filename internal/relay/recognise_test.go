@@ -1,0 +1,89 @@
+package relay_test
+
+import (
+	"context"
+	"database/sql"
+	"os"
+	"testing"
+
+	"github.com/rs/zerolog"
+
+	"castad/events"
+	"castad/internal/broker"
+	"castad/internal/testkit"
+	"castad/providers"
+	"castad/store"
+)
+
+// A power cut takes the broker back to an older state of its disk, under a running relay. What was filed since is filed
+// again as soon as the broker is back, and not when its time comes, which is an hour later here.
+func TestRelay_RefillsBrokerThatWentBack(t *testing.T) {
+	t.Parallel()
+	for name, after := range map[string]int{"nothing new": 0, "more new work than was lost": 5} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			nodes := testkit.StartBrokers(t, testkit.BrokerSettings{Nodes: 1})
+			dsn := testkit.Database(t)
+			db, err := store.Open(store.Settings{DSN: dsn})
+			if err != nil {
+				t.Fatal(err)
+			}
+			b, err := broker.Connect(broker.Settings{URL: nodes.URL(), Name: t.Name(), Names: events.DefaultNames, Log: zerolog.Nop()})
+			if err != nil {
+				t.Fatal(err)
+			}
+			db.Nudge = b.Wake
+			t.Cleanup(func() { b.Close(); db.Close() })
+			measured(t, db, b)
+			filed := func(n int) {
+				t.Helper()
+				for range n {
+					if _, _, err := db.Submit(t.Context(), store.Submission{UserUUID: "u", Language: providers.Korean, Orientation: "vertical"}); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+			filed(2)
+			testkit.Eventually(t, "two are on the stream", func() bool { return queued(b) == 2 })
+			nodes.Stop(0)
+			old := t.TempDir()
+			if err := os.CopyFS(old, os.DirFS(nodes.Store(0))); err != nil {
+				t.Fatal(err)
+			}
+			nodes.Start(0)
+			filed(3)
+			testkit.Eventually(t, "five are on the stream", func() bool { return queued(b) == 5 })
+			nodes.Kill(0)
+			postpone(t, dsn)
+			filed(after)
+			nodes.Wipe(0)
+			if err := os.CopyFS(nodes.Store(0), os.DirFS(old)); err != nil {
+				t.Fatal(err)
+			}
+			nodes.Start(0)
+			testkit.Eventually(t, "all are on the stream again", func() bool { return queued(b) == 5+after })
+		})
+	}
+}
+
+// queued returns how many messages are on the work stream, or -1 when it can't be asked.
+func queued(b *broker.Broker) int {
+	stream, err := b.JetStream().Stream(context.Background(), b.Names().WorkStream())
+	if err != nil {
+		return -1
+	}
+	return int(stream.CachedInfo().State.Msgs)
+}
+
+// postpone makes all filed runs wait for an hour before they are filed again by themselves.
+func postpone(t *testing.T, dsn string) {
+	t.Helper()
+	rows, err := sql.Open("mysql", dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close()
+	if _, err := rows.Exec("UPDATE `stage_run` SET `due_at`=`due_at` + INTERVAL 1 HOUR WHERE `due_at` IS NOT NULL"); err != nil {
+		t.Fatal(err)
+	}
+}
