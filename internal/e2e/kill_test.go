@@ -44,6 +44,7 @@ func paidOnce(t *testing.T, p *e2e.Product, ids []string) {
 			t.Errorf("%s was charged %d times", mark, calls)
 		}
 	}
+	p.LedgerIsBill(t)
 	if got := bill.Providers["creatomate"].Calls; got != len(ids) {
 		t.Errorf("creatomate was paid for %d renders of %d tasks", got, len(ids))
 	}

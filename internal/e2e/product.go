@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"context"
+	"database/sql"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -31,6 +33,9 @@ type Options struct {
 	Env      map[string]string // added to every program's environment
 	Database bool              // a database server of its own, so that it can be killed
 	Copies   int               // of each consumer; 0 means 1
+	// Brokers are real nats-server processes: 1 on nats.conf, or 3 on nats-cluster.conf with streams of three replicas.
+	// 0 is one broker without accounts, in a process of the test's own binary.
+	Brokers testkit.BrokerSettings
 }
 
 // Product is a running CastAD.
@@ -40,6 +45,7 @@ type Product struct {
 	env      map[string]string
 	ports    map[string]int
 	database *servers.MariaDB
+	brokers  *testkit.Brokers // nil without Options.Brokers
 	copies   int
 
 	mu        sync.Mutex
@@ -49,7 +55,7 @@ type Product struct {
 	// Decided holds the calls ("provider:task/stage") whose outcome nobody knew and that were made again, as a person
 	// would decide.
 	Decided map[string]bool
-	unknown map[string]time.Time // since when such calls are seen
+	office  *sql.DB // of the operator
 }
 
 // process is one program, or the broker.
@@ -68,7 +74,8 @@ var binaries = sync.OnceValues(func() (string, error) {
 		return "", err
 	}
 	leftover = dir
-	build := exec.Command("go", "build", "-o", dir+"/", "./api", "./consumers/...", "./cmd/sandbox", "./cmd/relay", "./cmd/castad")
+	// The tag gives each step boundary a name at which a process can be told to die; without being told it changes nothing.
+	build := exec.Command("go", "build", "-tags", "crashpoints", "-o", dir+"/", "./api", "./consumers/...", "./cmd/sandbox", "./cmd/relay", "./cmd/castad")
 	build.Dir = testkit.Root()
 	if out, err := build.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build the programs: %w\n%s", err, out)
@@ -79,16 +86,16 @@ var binaries = sync.OnceValues(func() (string, error) {
 // Start starts everything and waits until it is ready. The test's end stops it.
 func Start(t testing.TB, o Options) *Product {
 	t.Helper()
-	p := &Product{t: t, dir: t.TempDir(), ports: map[string]int{}, processes: map[string]*process{}, Decided: map[string]bool{}, unknown: map[string]time.Time{}, copies: max(o.Copies, 1)}
+	p := &Product{t: t, dir: t.TempDir(), ports: map[string]int{}, processes: map[string]*process{}, Decided: map[string]bool{}, copies: max(o.Copies, 1)}
 	for _, name := range append([]string{"broker"}, Programs...) {
-		p.ports[name] = freePort(t)
+		p.ports[name] = testkit.FreePort(t)
 	}
 	p.env = p.environment(p.openDatabase(o.Database))
 	for name, value := range o.Env {
 		p.env[name] = value
 	}
 	t.Cleanup(p.stop)
-	p.StartBroker()
+	p.openBroker(o.Brokers)
 	for _, name := range Programs {
 		p.Run(name)
 	}
@@ -96,16 +103,6 @@ func Start(t testing.TB, o Options) *Product {
 		testkit.Eventually(t, name+" is ready", func() bool { return p.ready(name) })
 	}
 	return p
-}
-
-func freePort(t testing.TB) int {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
-	return listener.Addr().(*net.TCPAddr).Port
 }
 
 func (p *Product) openDatabase(own bool) (dsn string) {
@@ -122,7 +119,7 @@ func (p *Product) openDatabase(own bool) (dsn string) {
 func (p *Product) StartDatabase() {
 	p.t.Helper()
 	if p.ports["database"] == 0 {
-		p.ports["database"] = freePort(p.t)
+		p.ports["database"] = testkit.FreePort(p.t)
 	}
 	m, err := servers.StartMariaDB(context.Background(), servers.MariaDBSettings{Dir: filepath.Join(p.dir, "db"), Port: p.ports["database"], Test: true})
 	if err != nil {
@@ -176,7 +173,21 @@ func (p *Product) environment(dsn string) map[string]string {
 }
 
 // Run starts a program; a consumer as many times as the options say.
-func (p *Product) Run(name string) {
+func (p *Product) Run(name string) { p.run(name, "") }
+
+// RunUntil starts one copy of a program in place of the running ones, and returns what is closed when it has died at a
+// crash point (internal/crash).
+func (p *Product) RunUntil(name, point string) (died <-chan struct{}) {
+	p.t.Helper()
+	p.Kill(name)
+	p.run(name, point)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.processes[p.key(name, 0)].ended
+}
+
+// run starts a program with a crash point; "" for none.
+func (p *Product) run(name, point string) {
 	p.t.Helper()
 	dir, err := binaries()
 	if err != nil {
@@ -184,6 +195,9 @@ func (p *Product) Run(name string) {
 	}
 	for i := range p.copiesOf(name) {
 		env := map[string]string{}
+		if point != "" {
+			env["CASTAD_CRASH"] = point
+		}
 		if i == 0 && name != "sandbox" {
 			env["CASTAD_HEALTH_ADDR"] = fmt.Sprintf("127.0.0.1:%d", p.ports[name])
 			if name == "api" {
@@ -206,6 +220,20 @@ func (p *Product) key(name string, copy int) string { return fmt.Sprintf("%s-%d"
 
 // brokerEnv makes a test binary a broker; see Main.
 const brokerEnv = "CASTAD_E2E_BROKER"
+
+// openBroker starts the brokers that were asked for.
+func (p *Product) openBroker(s testkit.BrokerSettings) {
+	p.t.Helper()
+	if s.Nodes == 0 {
+		p.StartBroker()
+		return
+	}
+	p.brokers = testkit.StartBrokers(p.t, s)
+	p.env["CASTAD_NATS_URL"], p.env["CASTAD_NATS_REPLICAS"] = p.brokers.URL(), strconv.Itoa(s.Nodes)
+}
+
+// Brokers returns the brokers of Options.Brokers.
+func (p *Product) Brokers() *testkit.Brokers { return p.brokers }
 
 // StartBroker starts the broker as a process, on the store that it had before.
 func (p *Product) StartBroker() {
@@ -281,6 +309,21 @@ func (p *Product) Kill(name string) { p.signal(name, syscall.SIGKILL) }
 
 // Stop ends a program in an orderly way, and waits for it.
 func (p *Product) Stop(name string) { p.signal(name, syscall.SIGTERM) }
+
+// Pause stops a program's processes where they are, and Continue lets them go on: as after a long halt of a machine.
+func (p *Product) Pause(name string) { p.tell(name, syscall.SIGSTOP) }
+
+// Continue lets a paused program go on.
+func (p *Product) Continue(name string) { p.tell(name, syscall.SIGCONT) }
+
+func (p *Product) tell(name string, signal syscall.Signal) {
+	for i := range p.copiesOf(name) {
+		p.mu.Lock()
+		running := p.processes[p.key(name, i)]
+		p.mu.Unlock()
+		_ = running.cmd.Process.Signal(signal)
+	}
+}
 
 func (p *Product) signal(name string, signal syscall.Signal) {
 	for i := range p.copiesOf(name) {
@@ -431,39 +474,14 @@ func (p *Product) Completed(ids ...string) {
 			if task, err := p.Task(id); err == nil {
 				last = task
 			}
-			p.decide(last)
+			if last.waitsForWord() {
+				p.decide()
+			}
 			if last.Status == "failed" || time.Now().After(deadline) {
 				p.t.Fatalf("task %s is %q: %s %s; stages %+v", id, last.Status, last.Code, last.Reason, last.Stages)
 			}
 			if last.Status != "completed" {
 				<-time.After(20 * time.Millisecond)
-			}
-		}
-	}
-}
-
-// callbackPatience is how long the test, as an operator, waits for a provider that tells by itself what it has accepted.
-const callbackPatience = 20 * time.Second
-
-// decide is what an operator does about a task that waits for word about a song or a render: its provider would have
-// called back, or shown the job in its list, if it had it. All other calls are found, or found missing, by the programs.
-func (p *Product) decide(task Task) {
-	for _, stage := range task.Stages {
-		if stage.Status != "waiting" || stage.Code != "outcome_unknown" {
-			continue
-		}
-		for line := range strings.Lines(p.castad("job", "ls")) {
-			fields := strings.Fields(line)
-			if len(fields) < 4 || fields[2] != stage.Stage || fields[3] != task.TaskID {
-				continue
-			}
-			call := fields[1] + ":" + task.TaskID + "/" + stage.Stage
-			if p.unknown[call].IsZero() {
-				p.unknown[call] = time.Now()
-			}
-			if (fields[1] == "suno" || fields[1] == "creatomate") && time.Since(p.unknown[call]) > callbackPatience {
-				p.castad("job", "again", fields[0])
-				p.Decided[call] = true
 			}
 		}
 	}
@@ -498,10 +516,17 @@ func (p *Product) Fault(fault string) {
 	}
 }
 
+// FaultN has the next n orders at a provider go wrong that hold a text.
+func (p *Product) FaultN(provider, contains, what string, n int) {
+	p.t.Helper()
+	p.Fault(fmt.Sprintf(`{"provider":%q,"call":"create","contains":%q,"what":%q,"count":%d}`, provider, contains, what, n))
+}
+
 // Bill is what a real account would have been charged, as the sandbox counts it.
 type Bill struct {
 	Providers map[string]struct {
-		Calls int `json:"calls"`
+		Calls  int   `json:"calls"`
+		Micros int64 `json:"micros"`
 	} `json:"providers"`
 	Marks map[string]int `json:"marks"`
 }

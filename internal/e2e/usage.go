@@ -20,6 +20,11 @@ func (p *Product) pids() map[string]int {
 	for key, running := range p.processes {
 		ids[strings.TrimSuffix(key, "-0")] = running.cmd.Process.Pid
 	}
+	if p.brokers != nil {
+		for i := range p.brokers.Len() {
+			ids["broker-"+strconv.Itoa(i+1)] = p.brokers.Process(i)
+		}
+	}
 	if p.database != nil {
 		ids["database"] = p.database.Process()
 	}

@@ -1,0 +1,120 @@
+package e2e_test
+
+import (
+	"math/rand/v2"
+	"os"
+	"strconv"
+	"testing"
+	"time"
+
+	"castad/internal/e2e"
+	"castad/internal/testkit"
+)
+
+// mishaps are what providers do now and then: they lose answers, refuse, fail and talk nonsense.
+var mishaps = []string{
+	`{"provider":"openai","call":"create","what":"lost","probability":0.03}`,
+	`{"provider":"suno","call":"create","what":"lost","probability":0.03}`,
+	`{"provider":"creatomate","call":"create","what":"lost","probability":0.03}`,
+	`{"provider":"openai","call":"create","what":"status","status":429,"retry_after":"1","probability":0.02}`,
+	`{"provider":"suno","call":"create","what":"status","status":429,"probability":0.02}`,
+	`{"provider":"openai","call":"read","what":"status","status":500,"probability":0.02}`,
+	`{"provider":"creatomate","call":"read","what":"garbage","probability":0.02}`,
+	`{"provider":"youtube","call":"send","what":"cut","probability":0.05}`,
+	`{"provider":"instagram","call":"publish","what":"lost","probability":0.05}`,
+}
+
+// chaos kills at random, from a seed that repeats the choices.
+type chaos struct {
+	t     *testing.T
+	p     *e2e.Product
+	dice  *rand.Rand
+	kills map[string]int
+
+	pauses int
+}
+
+// TestChaos kills programs, broker and database at random under load, and wipes the broker's disk now and then. Every
+// task completes once, every call is charged once, the ledger is the bill. CASTAD_CHAOS sets its length (default 15s),
+// CASTAD_CHAOS_FLIGHT the tasks in flight, CASTAD_CHAOS_SEED repeats the choices of a run.
+func TestChaos(t *testing.T) {
+	t.Parallel()
+	length := setting(t, "CASTAD_CHAOS", 15*time.Second, time.ParseDuration)
+	seed := setting(t, "CASTAD_CHAOS_SEED", rand.Uint64(), func(s string) (uint64, error) { return strconv.ParseUint(s, 10, 64) })
+	flight := setting(t, "CASTAD_CHAOS_FLIGHT", 24, strconv.Atoi)
+	t.Logf("seed %d", seed)
+	p := e2e.Start(t, e2e.Options{Env: slow, Database: true, Copies: 2, Brokers: testkit.BrokerSettings{Nodes: 1}})
+	p.Login()
+	for _, mishap := range mishaps {
+		p.Fault(mishap)
+	}
+	c := &chaos{t: t, p: p, dice: rand.New(rand.NewPCG(seed, 0)), kills: map[string]int{}}
+	l := p.Load(t, "chaos", flight, func(n int) string { return order(n, languages[n%len(languages)]) })
+	for until := time.Now().Add(length); time.Now().Before(until); {
+		c.strike()
+		c.rest(time.Second)
+	}
+	l.Finish()
+	p.LedgerIsBill(t)
+	total := 0
+	for _, n := range c.kills {
+		total += n
+	}
+	t.Logf("%s of chaos: %d kill -9 %v, %d pauses; bill and ledger agree on %+v; %d calls were ordered again by an operator",
+		length, total, c.kills, c.pauses, p.Bill().Providers, len(p.Decided))
+}
+
+// setting reads an environment variable of the test run.
+func setting[T any](t *testing.T, name string, otherwise T, parse func(string) (T, error)) T {
+	t.Helper()
+	text := os.Getenv(name)
+	if text == "" {
+		return otherwise
+	}
+	value, err := parse(text)
+	if err != nil {
+		t.Fatalf("%s: %v", name, err)
+	}
+	return value
+}
+
+// rest lets the product work for a while, at most that long.
+func (c *chaos) rest(most time.Duration) { <-time.After(time.Duration(c.dice.Int64N(int64(most)))) }
+
+// longPause is longer than a lease.
+const longPause = 4 * time.Second
+
+// strike kills one thing and starts it again after a while, or pauses it past its lease.
+func (c *chaos) strike() {
+	switch victim := c.dice.IntN(len(e2e.Programs) + 5); victim {
+	case len(e2e.Programs), len(e2e.Programs) + 1:
+		c.broker("broker", func() {})
+	case len(e2e.Programs) + 2:
+		c.broker("broker and its disk", func() { c.p.Brokers().Wipe(0) })
+	case len(e2e.Programs) + 3:
+		c.kills["database"]++
+		c.p.KillDatabase()
+		c.rest(time.Second)
+		c.p.StartDatabase()
+	case len(e2e.Programs) + 4:
+		name := e2e.Programs[3+c.dice.IntN(6)] // a consumer
+		c.pauses++
+		c.p.Pause(name)
+		<-time.After(longPause)
+		c.p.Continue(name)
+	default:
+		name := e2e.Programs[victim]
+		c.kills[name]++
+		c.p.Kill(name)
+		c.rest(time.Second)
+		c.p.Run(name)
+	}
+}
+
+func (c *chaos) broker(what string, between func()) {
+	c.kills[what]++
+	c.p.Brokers().Kill(0)
+	c.rest(time.Second)
+	between()
+	c.p.Brokers().Start(0)
+}

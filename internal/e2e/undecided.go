@@ -1,0 +1,86 @@
+package e2e
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strings"
+)
+
+// callbackPatience is how long the test, as an operator, waits for a provider that tells by itself what it has accepted,
+// in seconds.
+const callbackPatience = 20
+
+// waitsForWord reports whether a stage can't go on before somebody knows what became of its call.
+func (t Task) waitsForWord() bool {
+	for _, stage := range t.Stages {
+		if stage.Status == "waiting" && stage.Code == "outcome_unknown" {
+			return true
+		}
+	}
+	return false
+}
+
+// undecided is a call of which the programs don't know whether it was accepted.
+type undecided struct{ id, provider, task, stage, token string }
+
+const selectUndecided = "SELECT `id`,`provider`,`task_id`,`stage`,`token` FROM `provider_job` WHERE `status` IN ('sent','unknown')" +
+	" AND `provider` IN ('suno','creatomate') AND `sent_at` < NOW(6) - INTERVAL ? SECOND"
+
+// decide is what an operator does about songs and renders of which nobody knows: their providers would have called back.
+// All other calls are found, or found missing, by the programs. The operator looks into the provider's own account, and
+// adopts what is there; what isn't is ordered again.
+func (p *Product) decide() {
+	p.t.Helper()
+	if p.office == nil {
+		p.office = p.Rows(p.t)
+	}
+	rows, err := p.office.Query(selectUndecided, callbackPatience)
+	if err != nil {
+		return // the database is away: later
+	}
+	var calls []undecided
+	for rows.Next() {
+		var call undecided
+		if rows.Scan(&call.id, &call.provider, &call.task, &call.stage, &call.token) == nil {
+			calls = append(calls, call)
+		}
+	}
+	if errors.Join(rows.Err(), rows.Close()) != nil {
+		return
+	}
+	for _, call := range calls {
+		p.settle(call)
+	}
+}
+
+func (p *Product) settle(call undecided) {
+	charged, known := p.chargeOf(call)
+	switch {
+	case !known: // the sandbox is away: later
+	case charged != "":
+		p.castad("job", "adopt", call.id, charged)
+	default:
+		p.castad("job", "again", call.id)
+		p.Decided[call.provider+":"+call.task+"/"+call.stage] = true
+	}
+}
+
+// chargeOf looks for a call among the charges of the provider's account; "" if it isn't there.
+func (p *Product) chargeOf(call undecided) (id string, known bool) {
+	resp, err := http.Get(p.Sandbox() + "/bill/charges")
+	if err != nil {
+		return "", false
+	}
+	defer resp.Body.Close()
+	for lines := json.NewDecoder(resp.Body); lines.More(); {
+		var charge struct{ Provider, ID, Mark string }
+		if lines.Decode(&charge) != nil {
+			return "", false
+		}
+		if charge.Provider == call.provider && (strings.HasSuffix(charge.Mark, "/"+call.token) || strings.HasPrefix(charge.Mark, call.task+"/")) {
+			id = charge.ID
+		}
+	}
+	return id, true
+}
