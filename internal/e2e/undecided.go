@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"encoding/json"
-	"errors"
 	"net/http"
 	"strings"
 )
@@ -35,23 +34,28 @@ func (p *Product) decide() {
 	if p.office == nil {
 		p.office = p.Rows(p.t)
 	}
+	for _, call := range p.undecided() {
+		p.settle(call)
+	}
+}
+
+// undecided lists such calls; none while the database is away.
+func (p *Product) undecided() (calls []undecided) {
 	rows, err := p.office.Query(selectUndecided, callbackPatience)
 	if err != nil {
-		return // the database is away: later
+		return nil
 	}
-	var calls []undecided
+	defer rows.Close() //nolint:errcheck // read to its end below
 	for rows.Next() {
 		var call undecided
 		if rows.Scan(&call.id, &call.provider, &call.task, &call.stage, &call.token) == nil {
 			calls = append(calls, call)
 		}
 	}
-	if errors.Join(rows.Err(), rows.Close()) != nil {
-		return
+	if rows.Err() != nil {
+		return nil
 	}
-	for _, call := range calls {
-		p.settle(call)
-	}
+	return calls
 }
 
 func (p *Product) settle(call undecided) {
