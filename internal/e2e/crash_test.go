@@ -104,7 +104,7 @@ func boundaries() []boundary {
 
 // quickRecovery lets a dead process's work be taken over within a second.
 var quickRecovery = map[string]string{"CASTAD_LEASE": "1s", "CASTAD_OPENAI_TIMEOUT": "3s", "CASTAD_FLIGHT": "500ms", "CASTAD_ASK_AGAIN": "250ms",
-	"CASTAD_SANDBOX_ANSWER": "20ms", "CASTAD_SANDBOX_SONG": "20ms", "CASTAD_SANDBOX_RENDER": "20ms", "CASTAD_OPENAI_LOOK": "50ms", "CASTAD_SUNO_LOOK": "50ms",
+	"CASTAD_SANDBOX_ANSWER": "300ms", "CASTAD_SANDBOX_SONG": "300ms", "CASTAD_SANDBOX_RENDER": "300ms", "CASTAD_OPENAI_LOOK": "50ms", "CASTAD_SUNO_LOOK": "50ms",
 	"CASTAD_CREATOMATE_LOOK": "50ms", "CASTAD_INSTAGRAM_LOOK": "50ms"}
 
 // TestCrash kills each program at each of its boundaries, on purpose, and starts it again: the task completes, every call
