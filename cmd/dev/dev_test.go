@@ -13,7 +13,6 @@ import (
 	"syscall"
 	"testing"
 
-	"castad/internal/servers"
 	"castad/internal/testkit"
 )
 
@@ -46,10 +45,7 @@ func launch(t *testing.T, at state) (*exec.Cmd, *screen) {
 	}
 	own := ports{}
 	for _, u := range usual {
-		port, _, err := servers.FreePort(0)
-		if err != nil {
-			t.Fatal(err)
-		}
+		port := testkit.FreePort(t)
 		own[u.name] = port
 	}
 	raw, err := json.Marshal(own)
