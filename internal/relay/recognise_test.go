@@ -52,7 +52,7 @@ func TestRelay_RefillsBrokerThatWentBack(t *testing.T) {
 			}
 			nodes.Start(0)
 			filed(3)
-			testkit.Eventually(t, "five are on the stream", func() bool { return queued(b) == 5 })
+			testkit.Eventually(t, "five are on the stream, and the rows say so", func() bool { return queued(b) == 5 && settled(t, db) })
 			nodes.Kill(0)
 			postpone(t, dsn)
 			filed(after)
@@ -73,6 +73,14 @@ func queued(b *broker.Broker) int {
 		return -1
 	}
 	return int(stream.CachedInfo().State.Msgs)
+}
+
+// settled reports whether the relay owes nothing: what it hadn't marked yet would be filed again without recognising
+// anything, or, postponed, not at all.
+func settled(t *testing.T, db *store.DB) bool {
+	t.Helper()
+	owed, err := db.Owed(t.Context())
+	return err == nil && owed.Runs == 0
 }
 
 // postpone makes all filed runs wait for an hour before they are filed again by themselves.

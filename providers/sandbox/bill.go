@@ -3,6 +3,7 @@ package sandbox
 import (
 	"bufio"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -34,28 +35,55 @@ type Bill struct {
 	Marks     map[string]int   `json:"marks"` // accepted calls by "provider:mark"; more than 1 is a double charge
 }
 
-// bill appends each charge to a file before the call is answered.
+// bill appends each charge to a file before the call is answered. Charges follow from rows: see settle.
 type bill struct {
 	mu   sync.Mutex
 	file *os.File
 	sum  Bill
+	read map[string]bool // charges by key that were in the file when it was opened, until settle has compared them
 }
+
+func (c charge) key() string { return c.Provider + " " + c.ID }
 
 func openBill(path string) (*bill, error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_APPEND, 0o644)
 	if err != nil {
 		return nil, fmt.Errorf("open bill: %w", err)
 	}
-	b := &bill{file: f, sum: Bill{Providers: map[string]Total{}, Marks: map[string]int{}}}
+	b := &bill{file: f, sum: Bill{Providers: map[string]Total{}, Marks: map[string]int{}}, read: map[string]bool{}}
 	lines := bufio.NewScanner(f)
 	lines.Buffer(nil, 1<<20)
 	for lines.Scan() {
 		var c charge
 		if json.Unmarshal(lines.Bytes(), &c) == nil {
 			b.count(c)
+			b.read[c.key()] = true
 		}
 	}
 	return b, lines.Err()
+}
+
+// settle adds the charges of jobs whose row was kept by a process that ended before it had charged them.
+func (s *Server) settle() error {
+	owed := func(c charge) error {
+		if s.bill.read[c.key()] {
+			return nil
+		}
+		return s.bill.add(c)
+	}
+	err := errors.Join(
+		s.answers.all(func(id string, row answer) error { return owed(row.charge(id)) }),
+		s.songs.all(func(id string, row song) error { return owed(row.charge(id)) }),
+		s.renders.all(func(id string, row render) error { return owed(row.charge(id)) }),
+		s.videos.all(func(id string, row video) error { return owed(row.charge(id)) }),
+		s.containers.all(func(_ string, row container) error {
+			if row.Media == "" {
+				return nil
+			}
+			return owed(row.charge())
+		}))
+	s.bill.read = nil
+	return err
 }
 
 func (b *bill) count(c charge) {

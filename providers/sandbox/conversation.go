@@ -7,18 +7,12 @@ import (
 	"strconv"
 )
 
-// conversation holds the responses that were made in it.
+// conversation is where responses are made, which say themselves where they belong: a response that is charged is in its
+// conversation, whenever the sandbox ends.
 type conversation struct {
 	Metadata map[string]string `json:"metadata,omitempty"`
 	Created  int64             `json:"created"` // Unix milliseconds
-	Asked    []talk            `json:"asked,omitempty"`
 	Deleted  bool              `json:"deleted,omitempty"`
-}
-
-// talk is a question and the response to it.
-type talk struct {
-	Input  string `json:"input"`
-	Answer string `json:"answer"` // a response's id
 }
 
 func (s *Server) createConversation(w http.ResponseWriter, r *http.Request) {
@@ -74,30 +68,33 @@ func (s *Server) deleteConversation(w http.ResponseWriter, r *http.Request) {
 }
 
 // begin keeps and charges a response, in its conversation if it has one. A conversation takes one at a time.
-func (s *Server) begin(w http.ResponseWriter, in modelRequest, row answer) (id string, ok bool) {
+func (s *Server) begin(w http.ResponseWriter, row answer) (id string, ok bool) {
 	s.talking.Lock()
 	defer s.talking.Unlock()
-	at := conversationID(in.Conversation)
-	if at != "" {
-		talk, ok := s.findConversation(w, at)
-		if !ok {
+	if row.At != "" {
+		if _, ok := s.findConversation(w, row.At); !ok {
 			return "", false
 		}
-		if slices.ContainsFunc(talk.Asked, s.unfinished) {
+		if slices.ContainsFunc(s.asked[row.At], s.unfinished) {
 			openAIError(w, 400, "invalid_request_error", "conversation", "conversation_locked",
 				"Another process is currently operating on this conversation. Please retry in a few seconds.")
 			return "", false
 		}
 	}
 	id, err := s.keepAnswer("resp_", row)
-	if err == nil && at != "" {
-		_, err = s.talks.change(at, func(c *conversation) { c.Asked = append(c.Asked, talk{Input: texts(in.Input), Answer: id}) })
-	}
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusInternalServerError)
 		return "", false
 	}
+	s.file(id, row)
 	return id, true
+}
+
+// file notes a response in its conversation.
+func (s *Server) file(id string, row answer) {
+	if row.At != "" {
+		s.asked[row.At] = append(s.asked[row.At], id)
+	}
 }
 
 // conversationID reads the two forms of a request's conversation: "conv_…" and {"id":"conv_…"}.
@@ -111,27 +108,30 @@ func conversationID(raw json.RawMessage) (id string) {
 	return id
 }
 
-func (s *Server) unfinished(t talk) bool {
-	row, ok := s.answers.find(t.Answer)
+func (s *Server) unfinished(id string) bool {
+	row, ok := s.answers.find(id)
 	return ok && nowMillis() < row.Ready
 }
 
 // listItems shows what completed responses have left: question, reasoning and message, newest first unless asked
 // otherwise. A response that is being made, or failed, shows nothing.
 func (s *Server) listItems(w http.ResponseWriter, r *http.Request) {
-	row, ok := s.findConversation(w, r.PathValue("id"))
-	if !ok {
+	at := r.PathValue("id")
+	if _, ok := s.findConversation(w, at); !ok {
 		return
 	}
+	s.talking.Lock()
+	asked := slices.Clone(s.asked[at])
+	s.talking.Unlock()
 	items := []any{}
-	for _, t := range row.Asked {
-		answer, _ := s.answers.find(t.Answer)
-		output, _ := answer.response(t.Answer)["output"].([]any)
+	for _, id := range asked {
+		answer, _ := s.answers.find(id)
+		output, _ := answer.response(id)["output"].([]any)
 		if len(output) == 0 {
 			continue
 		}
-		items = append(items, object{"id": "msg_in_" + t.Answer[5:], "type": "message", "role": "user", "status": "completed",
-			"content": []any{object{"type": "input_text", "text": t.Input}}})
+		items = append(items, object{"id": "msg_in_" + id[5:], "type": "message", "role": "user", "status": "completed",
+			"content": []any{object{"type": "input_text", "text": answer.Question}}})
 		items = append(items, output...)
 	}
 	if r.URL.Query().Get("order") != "asc" {

@@ -6,6 +6,7 @@ import (
 	"context"
 	_ "embed" // the tiny movie
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -186,19 +187,23 @@ func (s *Server) keepRender(r *http.Request, script renderScript, metadata, webh
 			row.Manner = manner
 		}
 	}
-	id, err := s.renders.add(func(n uint64) (string, render) { return uuidID("creatomate", n), row })
-	if err != nil {
-		return "", row, err
-	}
+	n := s.renders.number()
+	id := uuidID("creatomate", n)
 	if !row.Made {
 		if err := s.keepScript(id, script); err != nil {
 			return "", row, err
 		}
 	}
-	credits := math.Ceil(row.Seconds / 60 * float64(row.Width*row.Height) / (1280 * 720))
-	err = s.bill.add(charge{Provider: "creatomate", Kind: "render", ID: id, Micros: int64(credits) * 20_000, Mark: renderMark(metadata, webhook)})
+	if err := errors.Join(s.renders.keep(id, n, row), s.bill.add(row.charge(id))); err != nil {
+		return "", row, err
+	}
 	s.workOnRender(id)
-	return id, row, err
+	return id, row, nil
+}
+
+func (row render) charge(id string) charge {
+	credits := math.Ceil(row.Seconds / 60 * float64(row.Width*row.Height) / (1280 * 720))
+	return charge{Provider: "creatomate", Kind: "render", ID: id, Micros: int64(credits) * 20_000, Mark: renderMark(row.Metadata, row.Webhook)}
 }
 
 func renderMark(metadata, webhook string) string {

@@ -149,13 +149,18 @@ func (s *Server) publishReel(w http.ResponseWriter, r *http.Request) {
 		c.Media, c.Posted = strconv.FormatUint(n+200000000000000, 10), nowMillis()
 	})
 	if err == nil {
-		err = s.bill.add(charge{Provider: "instagram", Kind: "post", ID: row.Media, Mark: row.Caption})
+		err = s.bill.add(row.charge())
 	}
 	if err != nil {
 		graphError(w, 1, 0, err.Error())
 		return
 	}
 	writeJSON(w, 200, object{"id": row.Media})
+}
+
+// charge is that of a published container.
+func (c container) charge() charge {
+	return charge{Provider: "instagram", Kind: "post", ID: c.Media, Mark: c.Caption}
 }
 
 func (s *Server) publishingLimit(w http.ResponseWriter, r *http.Request) {

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"sync"
 )
 
@@ -129,6 +130,22 @@ func (t *table[T]) add(build func(n uint64) (id string, row T)) (string, error) 
 	return id, t.write(id)
 }
 
+// number gives a number as add would, to a row that needs a file of its own first; keep keeps that row. A number whose
+// row is never kept may be given again after a restart.
+func (t *table[T]) number() uint64 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.last++
+	return t.last
+}
+
+func (t *table[T]) keep(id string, n uint64, row T) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.put(id, n, row)
+	return t.write(id)
+}
+
 func (t *table[T]) put(id string, n uint64, row T) {
 	if _, ok := t.rows[id]; !ok {
 		t.order = append(t.order, id)
@@ -167,6 +184,18 @@ func (t *table[T]) change(id string, edit func(*T)) (T, error) {
 	edit(&row)
 	t.rows[id] = row
 	return row, t.write(id)
+}
+
+// all gives each row to look, oldest first.
+func (t *table[T]) all(look func(id string, row T) error) error {
+	for _, id := range slices.Backward(t.recent(keepRows)) {
+		if row, ok := t.find(id); ok {
+			if err := look(id, row); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // recent returns up to limit ids, newest first.

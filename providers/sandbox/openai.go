@@ -13,6 +13,8 @@ import (
 // answer is one paid call to the language model, by either interface.
 type answer struct {
 	Chat       bool              `json:"chat,omitempty"`
+	At         string            `json:"at,omitempty"`       // id of the conversation
+	Question   string            `json:"question,omitempty"` // what was asked there
 	Background bool              `json:"background,omitempty"`
 	Store      bool              `json:"store"`
 	Model      string            `json:"model"`
@@ -78,7 +80,8 @@ func (s *Server) createResponse(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	row.Background, row.Store = in.Background, in.Store == nil || *in.Store
-	id, ok := s.begin(w, in, row)
+	row.At, row.Question = conversationID(in.Conversation), texts(in.Input)
+	id, ok := s.begin(w, row)
 	if !ok {
 		return
 	}
@@ -174,8 +177,12 @@ func (s *Server) keepAnswer(prefix string, row answer) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	micros := int64(row.Input)/4 + int64(row.Output)*2 // $0.25 and $2 a million tokens
-	return id, s.bill.add(charge{Provider: "openai", Kind: "answer", ID: id, Micros: micros, Mark: markOf(row.Metadata)})
+	return id, s.bill.add(row.charge(id))
+}
+
+func (a answer) charge(id string) charge {
+	micros := int64(a.Input)/4 + int64(a.Output)*2 // $0.25 and $2 a million tokens
+	return charge{Provider: "openai", Kind: "answer", ID: id, Micros: micros, Mark: markOf(a.Metadata)}
 }
 
 func (s *Server) readResponse(w http.ResponseWriter, r *http.Request) {

@@ -10,6 +10,7 @@ package sandbox
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -87,7 +88,8 @@ type Server struct {
 
 	answers    *table[answer]
 	talks      *table[conversation]
-	talking    sync.Mutex // of what is begun in a conversation
+	talking    sync.Mutex          // of what is begun in a conversation
+	asked      map[string][]string // by conversation, the answers' ids, oldest first
 	songs      *table[song]
 	renders    *table[render]
 	sessions   *table[session]
@@ -127,7 +129,17 @@ func (s *Server) open() (err error) {
 	s.sessions = newTable[session](s.journal, "session")
 	s.videos = newTable[video](s.journal, "video")
 	s.containers = newTable[container](s.journal, "container")
-	return s.journal.open()
+	if err := s.journal.open(); err != nil {
+		return err
+	}
+	return s.finish()
+}
+
+// finish does what a process that was killed had only half done: a row is what counts, and all else follows from it.
+func (s *Server) finish() error {
+	s.asked = map[string][]string{}
+	_ = s.answers.all(func(id string, row answer) error { s.file(id, row); return nil })
+	return errors.Join(s.videos.all(s.endSession), s.settle())
 }
 
 // resume puts the work of an earlier process back into the queues.

@@ -120,7 +120,7 @@ func (s *Server) createSong(w http.ResponseWriter, r *http.Request) {
 		return hexID("suno", n)[:31] + "0", row
 	})
 	if err == nil {
-		err = s.bill.add(charge{Provider: "suno", Kind: "song", ID: id, Micros: songMicros, Mark: row.Callback})
+		err = s.bill.add(row.charge(id))
 	}
 	if err != nil {
 		envelope(w, 500, err.Error(), nil)
@@ -128,6 +128,10 @@ func (s *Server) createSong(w http.ResponseWriter, r *http.Request) {
 	}
 	s.workOnSong(id)
 	envelope(w, 200, "success", object{"taskId": id})
+}
+
+func (row song) charge(id string) charge {
+	return charge{Provider: "suno", Kind: "song", ID: id, Micros: songMicros, Mark: row.Callback}
 }
 
 func (s *Server) newSong(r *http.Request, in songRequest) (song, error) {

@@ -43,6 +43,7 @@ type videoMeta struct {
 }
 
 type video struct {
+	Session string    `json:"session"` // that it came by
 	Meta    videoMeta `json:"meta"`
 	End     string    `json:"end"`
 	Created int64     `json:"created"`
@@ -228,23 +229,37 @@ func more(w http.ResponseWriter, r *http.Request, stored int64) {
 
 func (s *Server) finishUpload(w http.ResponseWriter, id string, row session) {
 	now := nowMillis()
-	v := video{Meta: row.Meta, End: row.End, Created: now, Ready: now + s.pick(s.cfg.Durations.Process, 2*time.Second).Milliseconds()}
-	var err error
-	row.Video, err = s.videos.add(func(n uint64) (string, video) { return hexID("video", n)[:11], v })
+	v := video{Session: id, Meta: row.Meta, End: row.End, Created: now, Ready: now + s.pick(s.cfg.Durations.Process, 2*time.Second).Milliseconds()}
+	made, err := s.videos.add(func(n uint64) (string, video) { return hexID("video", n)[:11], v })
 	if err == nil {
-		err = os.Rename(filepath.Join(s.cfg.Dir, "videos", id+".part"), filepath.Join(s.cfg.Dir, "videos", row.Video+".mp4"))
+		err = s.endSession(made, v)
 	}
 	if err == nil {
-		_, err = s.sessions.change(id, func(x *session) { *x = row })
-	}
-	if err == nil {
-		err = s.bill.add(charge{Provider: "youtube", Kind: "upload", ID: row.Video, Mark: id})
+		err = s.bill.add(v.charge(made))
 	}
 	if err != nil {
 		googleError(w, 500, "global", "backendError", "The video could not be kept.")
 		return
 	}
-	writeJSON(w, 200, s.videoObject(row.Video, v))
+	writeJSON(w, 200, s.videoObject(made, v))
+}
+
+// endSession gives a video its file, and the session that it came by its id. What was done before isn't done again.
+func (s *Server) endSession(id string, v video) error {
+	row, ok := s.sessions.find(v.Session)
+	if !ok || row.Video == id {
+		return nil
+	}
+	err := os.Rename(filepath.Join(s.cfg.Dir, "videos", v.Session+".part"), filepath.Join(s.cfg.Dir, "videos", id+".mp4"))
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("keep video %s: %w", id, err)
+	}
+	_, err = s.sessions.change(v.Session, func(x *session) { x.Video = id })
+	return err
+}
+
+func (v video) charge(id string) charge {
+	return charge{Provider: "youtube", Kind: "upload", ID: id, Mark: v.Session}
 }
 
 func (s *Server) videoObject(id string, v video) object {
