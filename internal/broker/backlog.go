@@ -13,21 +13,25 @@ import (
 
 // Stranded returns how many work messages no consumer will deliver: those of the stream that are neither waiting for a
 // consumer nor in work. While messages come and go the number is a little off, in both directions; what is stranded
-// stays, so the least of several looks is right.
-func (b *Broker) Stranded(ctx context.Context) (int, error) {
+// stays, so the least of several looks is right. ahead needs one look only: a consumer believes that it has delivered
+// messages which the stream hasn't reached yet, and would pass over all that come until then. That is what a power cut
+// leaves when the broker's disk has kept a consumer's state and not the messages.
+func (b *Broker) Stranded(ctx context.Context) (n int, ahead bool, err error) {
 	known, err := b.consumers(ctx)
 	if err != nil {
-		return 0, err
+		return 0, false, err
 	}
 	stream, err := b.js.Stream(ctx, b.settings.Names.WorkStream())
 	if err != nil {
-		return 0, fmt.Errorf("look at the work stream: %w", err)
+		return 0, false, fmt.Errorf("look at the work stream: %w", err)
 	}
-	n := int(stream.CachedInfo().State.Msgs)
+	state := stream.CachedInfo().State
+	n = int(state.Msgs)
 	for _, info := range known {
 		n -= int(info.NumPending) + info.NumAckPending
+		ahead = ahead || info.Delivered.Stream > state.LastSeq
 	}
-	return n, nil
+	return n, ahead, nil
 }
 
 // consumers returns the stages' consumers as the broker has them.
@@ -76,7 +80,7 @@ func (b *Broker) Free(ctx context.Context) ([]events.Stage, error) {
 	return freed, nil
 }
 
-// strands compares the messages on a stage's subjects with what its consumer has.
+// strands reports whether a stage's consumer is ahead of the stream, or has less than there are messages for the stage.
 func (b *Broker) strands(ctx context.Context, info *jetstream.ConsumerInfo) (bool, error) {
 	stream, err := b.js.Stream(ctx, b.settings.Names.WorkStream())
 	if err != nil {
@@ -90,7 +94,7 @@ func (b *Broker) strands(ctx context.Context, info *jetstream.ConsumerInfo) (boo
 	for _, messages := range there.State.Subjects {
 		n += int(messages)
 	}
-	return n > int(info.NumPending)+info.NumAckPending, nil
+	return n > int(info.NumPending)+info.NumAckPending || info.Delivered.Stream > there.State.LastSeq, nil
 }
 
 // renew removes a consumer and makes it again.

@@ -12,6 +12,9 @@ const workStream = "CASTAD_WORK"
 // slow are providers whose answers take a moment, so that a fault meets work under way.
 var slow = map[string]string{"CASTAD_SANDBOX_ANSWER": "100ms", "CASTAD_SANDBOX_SONG": "200ms", "CASTAD_SANDBOX_RENDER": "200ms"}
 
+// syncAlways makes a broker write each message to its disk before it answers.
+var syncAlways = map[string]string{"max_file: 20GB": "max_file: 20GB\n  sync_interval: always"}
+
 // fault is something done to a product while tasks come in.
 type fault struct {
 	name string

@@ -15,13 +15,14 @@ import (
 	"castad/internal/testkit"
 )
 
-// Invariants checks what must be true of completed tasks whatever was killed on their way: each run was paid for once,
-// the events of each task are numbered without gaps, in the rows and for those who watched, and nothing of them is left
-// on the broker. watch may be nil.
+// Invariants checks what must be true of completed tasks whatever was killed on their way: each run was paid for once
+// and the ledger says so; the events of each task are numbered without gaps, in the rows and for those who watched; and
+// nothing of them is left on the broker. watch may be nil.
 func (p *Product) Invariants(t testing.TB, ids []string, watch *Watch) {
 	t.Helper()
 	rows := p.Rows(t)
 	p.paidOnce(t, rows, ids)
+	p.LedgerIsBill(t)
 	for _, id := range ids {
 		p.oneRevision(t, rows, id)
 		if got, want := eventsOf(t, rows, id), upTo(len(eventsOf(t, rows, id))); !slices.Equal(got, want) {

@@ -80,12 +80,11 @@ func (r *Relay) measure(ctx context.Context) error {
 	r.gauges.unsent.Set(float64(owed.Facts))
 	ctx, cancel := context.WithTimeout(ctx, guardEvery)
 	defer cancel()
-	stranded, err := r.Broker.Stranded(ctx)
+	stranded, ahead, err := r.Broker.Stranded(ctx)
 	if err != nil {
 		return err
 	}
-	sure := r.gauges.look(stranded)
-	if sure == 0 {
+	if sure := r.gauges.look(stranded); sure == 0 && !ahead {
 		return nil
 	}
 	freed, err := r.Broker.Free(ctx)
@@ -93,6 +92,6 @@ func (r *Relay) measure(ctx context.Context) error {
 		return err
 	}
 	r.gauges.looks = nil
-	r.Log.Error().Int("messages", sure).Any("stages", freed).Msg("stranded work was freed")
+	r.Log.Error().Int("messages", stranded).Any("stages", freed).Msg("stranded work was freed")
 	return nil
 }

@@ -85,7 +85,7 @@ func strand(t *testing.T, b *broker.Broker) string {
 	testkit.Eventually(t, "it is delivered", func() bool { return deliver(t, b) != "" })
 	testkit.Eventually(t, "the broker has given it up", func() bool {
 		deliver(t, b) // a look is what makes it give up
-		stranded, err := b.Stranded(t.Context())
+		stranded, _, err := b.Stranded(t.Context())
 		return err == nil && stranded == 1
 	})
 	return b.Names().Work(events.Song, "stranded")

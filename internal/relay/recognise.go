@@ -30,11 +30,18 @@ func (m *memory) filed(window []broker.Pending) {
 	}
 }
 
-// knows reports whether the stream is as it was.
-func (m *memory) knows(created time.Time, last uint64) bool {
+// known returns the highest number so far. It is taken before the stream is asked: more may be filed meanwhile.
+func (m *memory) known() uint64 {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return created.Equal(m.created) && last >= m.highest && !m.back
+	return m.highest
+}
+
+// same reports whether the stream is as it was, when the highest number was known before it was asked.
+func (m *memory) same(created time.Time, last, known uint64) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return created.Equal(m.created) && last >= known && !m.back
 }
 
 func (m *memory) learn(created time.Time, last uint64) {
@@ -46,6 +53,7 @@ func (m *memory) learn(created time.Time, last uint64) {
 // recognise looks whether the work stream is the one that was there before, with all that it had. If not, or at the
 // start, everything that was filed and not claimed is due again; the broker refuses what it still has.
 func (r *Relay) recognise(ctx context.Context) error {
+	known := r.work.known()
 	created, last, err := r.Broker.WorkState(ctx)
 	if broker.Missing(err) {
 		// A stream that is made while the broker is still removing the one of that name loses its files to that.
@@ -57,7 +65,7 @@ func (r *Relay) recognise(ctx context.Context) error {
 		}
 		created, last, err = r.Broker.WorkState(ctx)
 	}
-	if err != nil || r.work.knows(created, last) {
+	if err != nil || r.work.same(created, last, known) {
 		return err
 	}
 	n, err := r.DB.MakeAllDue(ctx)

@@ -1,0 +1,43 @@
+package e2e
+
+import (
+	"database/sql"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/go-sql-driver/mysql"
+)
+
+// StopDatabase ends the product's own database server in an orderly way.
+func (p *Product) StopDatabase() { p.database.Stop() }
+
+// PauseDatabase stops the server's process where it is.
+func (p *Product) PauseDatabase() { p.tellDatabase(syscall.SIGSTOP) }
+
+// ContinueDatabase lets a paused server go on.
+func (p *Product) ContinueDatabase() { p.tellDatabase(syscall.SIGCONT) }
+
+func (p *Product) tellDatabase(signal syscall.Signal) {
+	p.t.Helper()
+	if err := syscall.Kill(p.database.Process(), signal); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// Admin connects to the product's own database server as root.
+func (p *Product) Admin(t testing.TB) *sql.DB {
+	t.Helper()
+	cfg, err := mysql.ParseDSN(p.database.AdminDSN("castad"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg.ReadTimeout, cfg.Logger = 30*time.Second, &mysql.NopLogger{}
+	connector, err := mysql.NewConnector(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	db := sql.OpenDB(connector)
+	t.Cleanup(func() { db.Close() })
+	return db
+}
