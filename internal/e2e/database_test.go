@@ -62,10 +62,28 @@ func run(t *testing.T, db *sql.DB, statement string, args ...any) {
 func readOnly(t *testing.T, root *sql.DB) {
 	t.Helper()
 	run(t, root, "REVOKE SUPER, READ_ONLY ADMIN ON *.* FROM castad@'127.0.0.1'")
-	run(t, root, "SET GLOBAL read_only=1")
-	killConnections(t, root) // rights are looked at when a connection is made
+	forbidWriting(t, root)
 	<-time.After(moment)
 	run(t, root, "SET GLOBAL read_only=0")
+}
+
+// forbidWriting makes the server read only. That waits for all statements under way, which may wait for a lock whose
+// owner can't go on because of it: so it doesn't wait for long, and ends them.
+func forbidWriting(t *testing.T, root *sql.DB) {
+	t.Helper()
+	impatient, err := root.Conn(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer impatient.Close()
+	if _, err := impatient.ExecContext(t.Context(), "SET SESSION lock_wait_timeout=1"); err != nil {
+		t.Fatal(err)
+	}
+	testkit.Eventually(t, "the server is read only", func() bool {
+		killConnections(t, root) // also because rights are looked at when a connection is made
+		_, err := impatient.ExecContext(t.Context(), "SET GLOBAL read_only=1")
+		return err == nil
+	})
 }
 
 func killConnections(t *testing.T, root *sql.DB) {
