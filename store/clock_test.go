@@ -67,3 +67,18 @@ func TestLease_GoesByTheDatabasesClock(t *testing.T) {
 		})
 	}
 }
+
+// A worker that was paused may not pay when its lease has run out, though nobody has taken the run yet: somebody may at any
+// moment.
+func TestPayOnce_WithALeaseThatRanOutNothingIsPaid(t *testing.T) {
+	t.Parallel()
+	dsn, begin, p := testkit.Database(t), time.Now(), &till{}
+	first := at(t, dsn, begin)
+	c := claim(t, first, submit(t, first, submission()), events.Crawl)
+	if _, err := at(t, dsn, begin.Add(lease+time.Second)).PayOnce(t.Context(), c, paid(p.accept)); !errors.Is(err, store.ErrLeaseLost) || p.paid.Load() != 0 {
+		t.Errorf("after the lease: %v, paid %d", err, p.paid.Load())
+	}
+	if _, err := at(t, dsn, begin.Add(lease-time.Second)).PayOnce(t.Context(), c, paid(p.accept)); err != nil || p.paid.Load() != 1 {
+		t.Errorf("within the lease: %v, paid %d", err, p.paid.Load())
+	}
+}

@@ -31,24 +31,26 @@ type chaos struct {
 	dice  *rand.Rand
 	kills map[string]int
 
+	nodes  int
 	pauses int
 }
 
 // TestChaos kills programs, broker and database at random under load, and wipes the broker's disk now and then. Every
 // task completes once, every call is charged once, the ledger is the bill. CASTAD_CHAOS sets its length (default 15s),
-// CASTAD_CHAOS_FLIGHT the tasks in flight, CASTAD_CHAOS_SEED repeats the choices of a run.
+// CASTAD_CHAOS_FLIGHT the tasks in flight, CASTAD_CHAOS_NODES the brokers, CASTAD_CHAOS_SEED repeats the choices of a run.
 func TestChaos(t *testing.T) {
 	t.Parallel()
 	length := setting(t, "CASTAD_CHAOS", 15*time.Second, time.ParseDuration)
 	seed := setting(t, "CASTAD_CHAOS_SEED", rand.Uint64(), func(s string) (uint64, error) { return strconv.ParseUint(s, 10, 64) })
 	flight := setting(t, "CASTAD_CHAOS_FLIGHT", 24, strconv.Atoi)
+	nodes := setting(t, "CASTAD_CHAOS_NODES", 1, strconv.Atoi)
 	t.Logf("seed %d", seed)
-	p := e2e.Start(t, e2e.Options{Env: slow, Database: true, Copies: 2, Brokers: testkit.BrokerSettings{Nodes: 1}})
+	p := e2e.Start(t, e2e.Options{Env: slow, Database: true, Copies: 2, Brokers: testkit.BrokerSettings{Nodes: nodes}})
 	p.Login()
 	for _, mishap := range mishaps {
 		p.Fault(mishap)
 	}
-	c := &chaos{t: t, p: p, dice: rand.New(rand.NewPCG(seed, 0)), kills: map[string]int{}}
+	c := &chaos{t: t, p: p, dice: rand.New(rand.NewPCG(seed, 0)), kills: map[string]int{}, nodes: nodes}
 	l := p.Load(t, "chaos", flight, func(n int) string { return order(n, languages[n%len(languages)]) })
 	for until := time.Now().Add(length); time.Now().Before(until); {
 		c.strike()
@@ -88,9 +90,9 @@ const longPause = 4 * time.Second
 func (c *chaos) strike() {
 	switch victim := c.dice.IntN(len(e2e.Programs) + 5); victim {
 	case len(e2e.Programs), len(e2e.Programs) + 1:
-		c.broker("broker", func() {})
+		c.broker("broker", func(int) {})
 	case len(e2e.Programs) + 2:
-		c.broker("broker and its disk", func() { c.p.Brokers().Wipe(0) })
+		c.broker("broker and its disk", c.p.Brokers().Wipe)
 	case len(e2e.Programs) + 3:
 		c.kills["database"]++
 		c.p.KillDatabase()
@@ -111,10 +113,12 @@ func (c *chaos) strike() {
 	}
 }
 
-func (c *chaos) broker(what string, between func()) {
+// broker kills one, and does something to it before it starts again.
+func (c *chaos) broker(what string, between func(node int)) {
 	c.kills[what]++
-	c.p.Brokers().Kill(0)
+	node := c.dice.IntN(c.nodes)
+	c.p.Brokers().Kill(node)
 	c.rest(time.Second)
-	between()
-	c.p.Brokers().Start(0)
+	between(node)
+	c.p.Brokers().Start(node)
 }

@@ -40,6 +40,7 @@ var layers = map[string][]string{
 	"internal/schema":     {},
 	"internal/testkit":    {"internal/servers"},
 	"internal/e2e":        {"internal/servers", "internal/testkit"},
+	"internal/guards":     {"internal/testkit"},
 	"internal/structure":  {},
 }
 
