@@ -5,6 +5,7 @@
 package fetch
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -110,7 +111,8 @@ func (c *Client) Image(ctx context.Context, raw string) (data []byte, contentTyp
 
 // Stream returns a file as it arrives; the caller closes it. contentType is the server's word, size is -1
 // when unknown. Reading past limit bytes fails with "too_large", a cut line with "url_unreachable": a file is
-// whole only when it was read to io.EOF. Faults as for Image.
+// whole only when it was read to io.EOF. Faults as for Image, and "not_a_file" (Retryable) for an empty answer or a text:
+// that is how servers say with status 200 that something is wrong.
 func (c *Client) Stream(ctx context.Context, raw string, limit int64) (body io.ReadCloser, contentType string, size int64, err error) {
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.StreamTimeout)
 	resp, err := c.open(ctx, raw, limit) //nolint:bodyclose // the body is what the caller gets, and closes
@@ -118,8 +120,29 @@ func (c *Client) Stream(ctx context.Context, raw string, limit int64) (body io.R
 		cancel()
 		return nil, "", 0, err
 	}
-	return &stream{limited{r: resp.Body, left: limit, host: resp.Request.URL.Host}, resp.Body, cancel},
+	content := bufio.NewReader(resp.Body)
+	if err := fileLike(content, resp.Request.URL.Host); err != nil {
+		cancel()
+		resp.Body.Close()
+		return nil, "", 0, err
+	}
+	return &stream{limited{r: content, left: limit, host: resp.Request.URL.Host}, resp.Body, cancel},
 		resp.Header.Get("Content-Type"), resp.ContentLength, nil
+}
+
+// sniffed is how many bytes http.DetectContentType looks at.
+const sniffed = 512
+
+// fileLike looks at the first bytes of what shall be a sound, a picture or a film.
+func fileLike(content *bufio.Reader, host string) error {
+	head, err := content.Peek(sniffed)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return unreachable(host, err)
+	}
+	if kind := http.DetectContentType(head); len(head) == 0 || strings.HasPrefix(kind, "text/") {
+		return fault.Retry("not_a_file", fmt.Errorf("fetch from %s: %d bytes that look like %s", host, len(head), kind))
+	}
+	return nil
 }
 
 type stream struct {

@@ -19,6 +19,8 @@ func server(t *testing.T) string {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/photo", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, png) })
 	mux.HandleFunc("/page", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "<html>") })
+	mux.HandleFunc("/json", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `{"error":"gone"}`) })
+	mux.HandleFunc("/empty", func(http.ResponseWriter, *http.Request) {})
 	mux.HandleFunc("/hop", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/photo", http.StatusFound) })
 	mux.HandleFunc("/loop", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/loop", http.StatusFound) })
 	mux.HandleFunc("/inside", func(w http.ResponseWriter, r *http.Request) {
@@ -26,7 +28,7 @@ func server(t *testing.T) string {
 	})
 	mux.HandleFunc("/endless", func(w http.ResponseWriter, _ *http.Request) {
 		for range 100 {
-			fmt.Fprint(w, strings.Repeat("x", 1000))
+			fmt.Fprint(w, strings.Repeat("\x00", 1000))
 			w.(http.Flusher).Flush()
 		}
 	})
@@ -69,6 +71,30 @@ func TestStream_FailsPastTheLimit(t *testing.T) {
 		body.Close()
 		if f := fault.Of(err); want == "" && (err != nil || n != 100_000) || want != "" && (f == nil || f.Code != want) {
 			t.Errorf("limit %d: %d bytes, %v", limit, n, err)
+		}
+	}
+}
+
+// A page of a gateway isn't a film because its status is 200: it was published as one.
+func TestStream_TakesNoText(t *testing.T) {
+	t.Parallel()
+	base := server(t)
+	c := fetch.New(fetch.Config{Allow: []string{strings.TrimPrefix(base, "http://")}})
+	for path, want := range map[string]string{"/photo": png, "/page": "", "/json": "", "/empty": ""} {
+		body, _, _, err := c.Stream(t.Context(), base+path, 1000)
+		if want == "" {
+			if f := fault.Of(err); f == nil || f.Code != "not_a_file" || f.Kind != fault.Retryable {
+				t.Errorf("%s: %v", path, err)
+			}
+			continue
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := io.ReadAll(body)
+		body.Close()
+		if err != nil || string(got) != want {
+			t.Errorf("%s: %q, %v", path, got, err)
 		}
 	}
 }
