@@ -61,18 +61,7 @@ func filed(t *testing.T, b *broker.Broker, task string) {
 // take takes a message of song without an answer, and returns its subject, or "".
 func take(t *testing.T, b *broker.Broker) string {
 	t.Helper()
-	consumer, err := b.Consumer(t.Context(), events.Song)
-	if err != nil {
-		return ""
-	}
-	batch, err := consumer.FetchNoWait(1)
-	if err != nil {
-		return ""
-	}
-	for msg := range batch.Messages() {
-		return msg.Subject()
-	}
-	return ""
+	return testkit.Take(b.Consumer(t.Context(), events.Song))
 }
 
 func inWork(t *testing.T, b *broker.Broker) int {

@@ -28,11 +28,18 @@ func (p *Product) tellDatabase(signal syscall.Signal) {
 // Admin connects to the product's own database server as root.
 func (p *Product) Admin(t testing.TB) *sql.DB {
 	t.Helper()
-	cfg, err := mysql.ParseDSN(p.database.AdminDSN("castad"))
+	return connect(t, p.database.AdminDSN("castad"), func(cfg *mysql.Config) { cfg.ReadTimeout = 30 * time.Second })
+}
+
+// connect opens a database that may go away at any time, which isn't worth a line in the log.
+func connect(t testing.TB, dsn string, with func(cfg *mysql.Config)) *sql.DB {
+	t.Helper()
+	cfg, err := mysql.ParseDSN(dsn)
 	if err != nil {
 		t.Fatal(err)
 	}
-	cfg.ReadTimeout, cfg.Logger = 30*time.Second, &mysql.NopLogger{}
+	cfg.Logger = &mysql.NopLogger{}
+	with(cfg)
 	connector, err := mysql.NewConnector(cfg)
 	if err != nil {
 		t.Fatal(err)

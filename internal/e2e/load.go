@@ -66,18 +66,7 @@ func (p *Product) Load(t testing.TB, name string, flight int, order func(n int) 
 // Rows connects to the product's database, past all programs.
 func (p *Product) Rows(t testing.TB) *sql.DB {
 	t.Helper()
-	cfg, err := mysql.ParseDSN(p.env["CASTAD_MYSQL_DSN"])
-	if err != nil {
-		t.Fatal(err)
-	}
-	cfg.Timeout, cfg.ReadTimeout, cfg.Logger = 2*time.Second, 5*time.Second, &mysql.NopLogger{}
-	connector, err := mysql.NewConnector(cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	db := sql.OpenDB(connector)
-	t.Cleanup(func() { db.Close() })
-	return db
+	return connect(t, p.env["CASTAD_MYSQL_DSN"], func(cfg *mysql.Config) { cfg.Timeout, cfg.ReadTimeout = 2*time.Second, 5*time.Second })
 }
 
 // submit takes a slot for each task; count frees it when a task is completed.
@@ -167,19 +156,11 @@ func (l *Load) count(counting context.Context, slots chan struct{}) {
 	}
 }
 
-// patience is how long a load may take for what takes seconds on a machine of its own.
-const patience = 4 * time.Minute
-
 // Completes waits until n more tasks than now are completed.
 func (l *Load) Completes(n int) {
 	l.t.Helper()
-	goal, deadline := l.done()+n, time.Now().Add(patience)
-	for l.done() < goal {
-		if time.Now().After(deadline) {
-			l.t.Fatalf("%d of %d tasks of %s are completed, and no more come", l.done(), goal, l.name)
-		}
-		<-time.After(countEvery)
-	}
+	goal := l.done() + n
+	testkit.Within(l.t, patience, fmt.Sprintf("%d tasks of %s are completed", goal, l.name), func() bool { return l.done() >= goal })
 }
 
 func (l *Load) done() int {

@@ -464,10 +464,13 @@ func (p *Product) Task(id string) (Task, error) {
 	return task, err
 }
 
+// patience is how long a whole load may take for what takes seconds on a machine of its own.
+const patience = 4 * time.Minute
+
 // Completed waits until all tasks are completed. A task that fails ends the test with its reason.
 func (p *Product) Completed(ids ...string) {
 	p.t.Helper()
-	deadline := time.Now().Add(4 * time.Minute)
+	deadline := time.Now().Add(patience)
 	for _, id := range ids {
 		var last Task
 		for last.Status != "completed" {

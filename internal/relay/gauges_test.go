@@ -94,18 +94,7 @@ func strand(t *testing.T, b *broker.Broker) string {
 // deliver takes a message of song without an answer, and returns its subject, or "".
 func deliver(t *testing.T, b *broker.Broker) string {
 	t.Helper()
-	consumer, err := b.Consumer(t.Context(), events.Song)
-	if err != nil {
-		return ""
-	}
-	batch, err := consumer.FetchNoWait(1)
-	if err != nil {
-		return ""
-	}
-	for msg := range batch.Messages() {
-		return msg.Subject()
-	}
-	return ""
+	return testkit.Take(b.Consumer(t.Context(), events.Song))
 }
 
 // The broker is away: what it hasn't been told is counted, and the count falls when it is back.

@@ -9,6 +9,21 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
+// Take takes a message without an answer, and returns its subject; "" if there is none, or err isn't nil.
+func Take(consumer jetstream.Consumer, err error) string {
+	if err != nil {
+		return ""
+	}
+	batch, err := consumer.FetchNoWait(1)
+	if err != nil {
+		return ""
+	}
+	for msg := range batch.Messages() {
+		return msg.Subject()
+	}
+	return ""
+}
+
 // Ask connects to the brokers and calls ask with a JetStream client.
 func (b *Brokers) Ask(ask func(ctx context.Context, js jetstream.JetStream) error) error {
 	conn, err := nats.Connect(b.URL(), nats.Timeout(2*time.Second))

@@ -28,7 +28,13 @@ const patience = 60 * time.Second
 // Eventually waits until cond is true, and fails the test with what was missing.
 func Eventually(t testing.TB, what string, cond func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(patience)
+	Within(t, patience, what, cond)
+}
+
+// Within is Eventually for what takes longer, or may take less.
+func Within(t testing.TB, most time.Duration, what string, cond func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(most)
 	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()
 	for !cond() {

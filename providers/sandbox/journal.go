@@ -122,12 +122,9 @@ func newTable[T any](j *journal, name string) *table[T] {
 
 // add gives build a number that was never used before and keeps the row under the id that it returns.
 func (t *table[T]) add(build func(n uint64) (id string, row T)) (string, error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.last++
-	id, row := build(t.last)
-	t.put(id, t.last, row)
-	return id, t.write(id)
+	n := t.number()
+	id, row := build(n)
+	return id, t.keep(id, n, row)
 }
 
 // number gives a number as add would, to a row that needs a file of its own first; keep keeps that row. A number whose

@@ -101,12 +101,7 @@ func TestSuno_SongSurvivesRestartAndIsBilledOnce(t *testing.T) {
 	if status != 206 || header.Get("Content-Type") != "audio/mpeg" {
 		t.Errorf("audio answered %d %s", status, header.Get("Content-Type"))
 	}
-	_, body, _ = call(t, "GET", url+"/bill", "")
-	var bill sandbox.Bill
-	if err := json.Unmarshal([]byte(body), &bill); err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(sandbox.Total{Calls: 1, Micros: 60_000}, bill.Providers["suno"]); diff != "" {
+	if diff := cmp.Diff(sandbox.Total{Calls: 1, Micros: 60_000}, billAt(t, url).Providers["suno"]); diff != "" {
 		t.Error(diff)
 	}
 }
