@@ -31,7 +31,7 @@ type Load struct {
 	enough    context.CancelFunc // ends the submitting
 	over      context.CancelFunc // ends the counting
 	submitter sync.WaitGroup
-	counter   sync.WaitGroup
+	counter   sync.WaitGroup // and an operator
 
 	mu        sync.Mutex
 	ids       []string // accepted
@@ -46,6 +46,7 @@ const (
 	submitRest    = 50 * time.Millisecond
 	countEvery    = 50 * time.Millisecond
 	watched       = 6 // tasks of a load whose events are followed
+	long          = time.Minute
 )
 
 // Load begins to submit tasks under idempotency keys that begin with name, and keeps flight of them in flight until
@@ -59,6 +60,7 @@ func (p *Product) Load(t testing.TB, name string, flight int, order func(n int) 
 	slots := make(chan struct{}, flight)
 	l.submitter.Go(func() { l.submit(submitting, counting, slots) })
 	l.counter.Go(func() { l.count(counting, slots) })
+	l.counter.Go(func() { p.operate(counting) })
 	t.Cleanup(l.end)
 	return l
 }
@@ -188,14 +190,20 @@ func (l *Load) Finish() {
 	l.p.Invariants(l.t, ids, l.watch)
 }
 
-const slowestTask = "SELECT COALESCE(MAX(TIMESTAMPDIFF(MICROSECOND, `created_at`, `finished_at`)), 0) FROM `task` WHERE `task_id` IN" +
-	" (SELECT `task_id` FROM `idempotency_key` WHERE `idempotency_key` LIKE ?)"
+const slowestTask = "SELECT `task_id`, TIMESTAMPDIFF(MICROSECOND, `created_at`, `finished_at`) AS `took` FROM `task` WHERE `task_id` IN" +
+	" (SELECT `task_id` FROM `idempotency_key` WHERE `idempotency_key` LIKE ?) ORDER BY `took` DESC LIMIT 1"
 
+// slowest returns how long the slowest task took, and tells its story where that was long.
 func (l *Load) slowest() time.Duration {
 	l.t.Helper()
+	var id string
 	var micros int64
-	if err := l.rows.QueryRow(slowestTask, l.name+"-%").Scan(&micros); err != nil {
+	if err := l.rows.QueryRow(slowestTask, l.name+"-%").Scan(&id, &micros); err != nil {
 		l.t.Errorf("ask for the slowest task: %v", err)
 	}
-	return time.Duration(micros) * time.Microsecond
+	took := time.Duration(micros) * time.Microsecond
+	if took > long {
+		l.t.Logf("the slowest task, %s:%s", id, story(l.t, l.rows, id))
+	}
+	return took
 }

@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"encoding/json"
@@ -36,6 +37,8 @@ type Options struct {
 	// Brokers are real nats-server processes: 1 on nats.conf, or 3 on nats-cluster.conf with streams of three replicas.
 	// 0 is one broker without accounts, in a process of the test's own binary.
 	Brokers testkit.BrokerSettings
+	// Decides is how long an operator waits for a provider's word before a person's decision; 0 means callbackPatience.
+	Decides time.Duration
 }
 
 // Product is a running CastAD.
@@ -55,7 +58,9 @@ type Product struct {
 	// Decided holds the calls ("provider:task/stage") whose outcome nobody knew and that were made again, as a person
 	// would decide.
 	Decided map[string]bool
-	office  *sql.DB // of the operator
+	decides time.Duration
+	desk    sync.Mutex // of the operator, held while something is decided
+	office  *sql.DB
 }
 
 // process is one program, or the broker.
@@ -86,8 +91,9 @@ var binaries = sync.OnceValues(func() (string, error) {
 // Start starts everything and waits until it is ready. The test's end stops it.
 func Start(t testing.TB, o Options) *Product {
 	t.Helper()
-	p := &Product{t: t, dir: t.TempDir(), ports: map[string]int{}, processes: map[string]*process{}, Decided: map[string]bool{}, copies: max(o.Copies, 1)}
-	for _, name := range append([]string{"broker"}, Programs...) {
+	p := &Product{t: t, dir: t.TempDir(), ports: map[string]int{}, processes: map[string]*process{}, Decided: map[string]bool{}, copies: max(o.Copies, 1),
+		decides: cmp.Or(o.Decides, callbackPatience)}
+	for _, name := range append([]string{"broker", "api's health"}, Programs...) {
 		p.ports[name] = testkit.FreePort(t)
 	}
 	p.env = p.environment(p.openDatabase(o.Database))
@@ -199,13 +205,18 @@ func (p *Product) run(name, point string) {
 			env["CASTAD_CRASH"] = point
 		}
 		if i == 0 && name != "sandbox" {
-			env["CASTAD_HEALTH_ADDR"] = fmt.Sprintf("127.0.0.1:%d", p.ports[name])
-			if name == "api" {
-				delete(env, "CASTAD_HEALTH_ADDR")
-			}
+			env["CASTAD_HEALTH_ADDR"] = fmt.Sprintf("127.0.0.1:%d", p.health(name))
 		}
 		p.launch(p.key(name, i), exec.Command(filepath.Join(dir, name)), env)
 	}
+}
+
+// health returns the port of a program's health checks and metrics. The API's own port is for everybody.
+func (p *Product) health(name string) int {
+	if name == "api" {
+		return p.ports["api's health"]
+	}
+	return p.ports[name]
 }
 
 func (p *Product) copiesOf(name string) int {

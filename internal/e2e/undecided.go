@@ -1,14 +1,15 @@
 package e2e
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 	"strings"
+	"time"
 )
 
-// callbackPatience is how long the test, as an operator, waits for a provider that tells by itself what it has accepted,
-// in seconds.
-const callbackPatience = 20
+// callbackPatience is how long the test, as an operator, waits for a provider that tells by itself what it has accepted.
+const callbackPatience = 20 * time.Second
 
 // waitsForWord reports whether a stage can't go on before somebody knows what became of its call.
 func (t Task) waitsForWord() bool {
@@ -31,6 +32,8 @@ const selectUndecided = "SELECT `id`,`provider`,`task_id`,`stage`,`token` FROM `
 // adopts what is there; what isn't is ordered again.
 func (p *Product) decide() {
 	p.t.Helper()
+	p.desk.Lock()
+	defer p.desk.Unlock()
 	if p.office == nil {
 		p.office = p.Rows(p.t)
 	}
@@ -39,9 +42,25 @@ func (p *Product) decide() {
 	}
 }
 
+const decideEvery = 2 * time.Second
+
+// operate decides now and then until ctx ends.
+func (p *Product) operate(ctx context.Context) {
+	tick := time.NewTicker(decideEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			p.decide()
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
 // undecided lists such calls; none while the database is away.
 func (p *Product) undecided() (calls []undecided) {
-	rows, err := p.office.Query(selectUndecided, callbackPatience)
+	rows, err := p.office.Query(selectUndecided, p.decides.Seconds())
 	if err != nil {
 		return nil
 	}

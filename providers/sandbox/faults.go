@@ -22,6 +22,7 @@ import (
 //	delay    the answer waits DelayMS
 //	status   Status with Body; nothing is done
 //	garbage  200 with a body that no protocol has
+//	slow     the call is carried out, and its answer comes a byte a second
 //
 // or an outcome that a provider's handler knows: OpenAI refusal, incomplete, failed, quota; Suno
 // sensitive, failed, credits, callback_never, callback_late, callback_double; Creatomate failed,
@@ -153,6 +154,9 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, hits []Fault, next
 		case "lost":
 			next(&deaf{header: http.Header{}}, r)
 			panic(http.ErrAbortHandler)
+		case "slow":
+			next(&drip{ResponseWriter: w, ctx: r.Context()}, r)
+			return
 		case "garbage":
 			_, _ = io.WriteString(w, "<html>\x00{\"half\": ")
 			return
@@ -223,4 +227,29 @@ func (s *Server) listFaults(w http.ResponseWriter, _ *http.Request) {
 	s.faults.mu.Lock()
 	defer s.faults.mu.Unlock()
 	writeJSON(w, http.StatusOK, append([]Fault{}, s.faults.set...))
+}
+
+// dripEvery is the time from one byte of a slow answer to the next.
+const dripEvery = time.Second
+
+// drip sends an answer byte by byte, for as long as somebody reads.
+type drip struct {
+	http.ResponseWriter
+	ctx context.Context //nolint:containedctx // it is one request's
+}
+
+func (d *drip) Write(b []byte) (int, error) {
+	to := http.NewResponseController(d.ResponseWriter)
+	for n := range b {
+		if _, err := d.ResponseWriter.Write(b[n : n+1]); err != nil {
+			return n, err
+		}
+		if err := to.Flush(); err != nil {
+			return n, err
+		}
+		if pause(d.ctx, dripEvery); d.ctx.Err() != nil {
+			return n + 1, d.ctx.Err()
+		}
+	}
+	return len(b), nil
 }

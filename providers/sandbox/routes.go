@@ -46,11 +46,11 @@ func (s *Server) routeAdmin(m *http.ServeMux) {
 	m.HandleFunc("GET /admin/faults", s.listFaults)
 	m.HandleFunc("POST /admin/faults", s.addFault)
 	m.HandleFunc("DELETE /admin/faults", s.clearFaults)
-	m.HandleFunc("GET /files/songs/{name}", s.serveSong)
-	m.HandleFunc("GET /files/renders/{name}", s.serveRender)
+	m.HandleFunc("GET /files/songs/{name}", s.faulty("suno", "download", s.serveSong))
+	m.HandleFunc("GET /files/renders/{name}", s.faulty("creatomate", "download", s.serveRender))
 	m.HandleFunc("GET /files/videos/{name}", s.serveKept("videos"))
 	m.HandleFunc("GET /files/reels/{name}", s.serveKept("reels"))
-	m.HandleFunc("GET /files/photos/{name...}", s.servePhoto)
+	m.HandleFunc("GET /files/photos/{name...}", s.faulty("naver", "photo", s.servePhoto))
 }
 
 // serveKept serves the files of one folder, with ranges.
