@@ -19,7 +19,7 @@ type instagramClient interface {
 	CreateContainer(ctx context.Context, videoURL, caption, coverURL string) (id string, err error)
 	ContainerStatus(ctx context.Context, id string) (status, detail string, err error)
 	Publish(ctx context.Context, containerID string) (mediaID string, err error)
-	FindByMark(ctx context.Context, mark string) (mediaID string, found bool, err error)
+	FindByMark(ctx context.Context, mark string, since time.Time) (mediaID string, found bool, err error)
 	Permalink(ctx context.Context, mediaID string) (url string, err error)
 }
 
@@ -92,7 +92,7 @@ func (i *Instagram) release(ctx context.Context, c store.Claim, made store.Job, 
 	job, err := i.DB.PayOnce(ctx, c, store.Paid{
 		Purpose: publication, Provider: "instagram", Request: container, Timeout: publishTimeout,
 		Call: func(ctx context.Context, _ store.Job) (string, error) { return i.Client.Publish(ctx, container) },
-		Find: func(ctx context.Context, _ store.Job) (string, error) { return i.published(ctx, container, mark) },
+		Find: func(ctx context.Context, _ store.Job) (string, error) { return i.published(ctx, made, mark) },
 	})
 	switch {
 	case lost(err):
@@ -117,7 +117,7 @@ func lost(err error) bool { return err != nil && fault.Of(err).Code == codeConta
 // because it was published, so the account's posts are looked through first; and as long as nobody knows what became of
 // its publication there is no other.
 func (i *Instagram) replace(ctx context.Context, c store.Claim, container store.Job, mark string, cause error) (providers.Published, error) {
-	media, found, err := i.Client.FindByMark(ctx, mark)
+	media, found, err := i.Client.FindByMark(ctx, mark, container.PlannedAt)
 	switch {
 	case err != nil:
 		return providers.Published{}, fmt.Errorf("look for the reel of container %s: %w", container.ExternalID, err)
@@ -135,19 +135,19 @@ func (i *Instagram) replace(ctx context.Context, c store.Claim, container store.
 }
 
 // published asks the container whether a lost call has published it. "" means that it surely has not.
-func (i *Instagram) published(ctx context.Context, container, mark string) (string, error) {
-	status, _, err := i.Client.ContainerStatus(ctx, container)
+func (i *Instagram) published(ctx context.Context, container store.Job, mark string) (string, error) {
+	status, _, err := i.Client.ContainerStatus(ctx, container.ExternalID)
 	switch {
 	case err != nil:
 		return "", err
 	case status == instagram.Finished:
 		return "", nil
 	case status != instagram.Published:
-		return "", fault.Unsure(store.CodeOutcomeUnknown, fmt.Errorf("container %s is %s", container, status))
+		return "", fault.Unsure(store.CodeOutcomeUnknown, fmt.Errorf("container %s is %s", container.ExternalID, status))
 	}
-	id, found, err := i.Client.FindByMark(ctx, mark)
+	id, found, err := i.Client.FindByMark(ctx, mark, container.PlannedAt)
 	if err == nil && !found {
-		err = fault.Unsure(store.CodeOutcomeUnknown, errors.New("the reel is out, but isn't among the account's newest yet"))
+		err = fault.Unsure(store.CodeOutcomeUnknown, errors.New("the reel is out, but isn't among the account's posts yet"))
 	}
 	return id, err
 }

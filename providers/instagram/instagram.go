@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
@@ -120,28 +121,60 @@ type media struct {
 	ID        string `json:"id"`
 	Caption   string `json:"caption"`
 	Permalink string `json:"permalink"`
+	Timestamp string `json:"timestamp"`
 }
 
-// FindByMark looks through the account's 50 newest posts for a caption that contains mark.
-// The list can lag behind a publication by some seconds.
-func (c *Client) FindByMark(ctx context.Context, mark string) (mediaID string, found bool, err error) {
+// page is one of a list, newest first. Cursors are how all lists of the Graph API go on; next is missing on the last one.
+type page struct {
+	Data   []media `json:"data"`
+	Paging struct {
+		Cursors struct {
+			After string `json:"after"`
+		} `json:"cursors"`
+		Next string `json:"next"`
+	} `json:"paging"`
+}
+
+const (
+	pagePosts = 100
+	// mostPages ends a search through a list that doesn't end; an account may publish 100 posts a day at most.
+	mostPages  = 50
+	timeFormat = "2006-01-02T15:04:05-0700"
+	clockError = time.Hour // between their clock and ours
+)
+
+// FindByMark looks through the account's posts since a time for a caption that contains mark, the newest first. The list
+// can lag behind a publication by some seconds.
+func (c *Client) FindByMark(ctx context.Context, mark string, since time.Time) (mediaID string, found bool, err error) {
 	if mark == "" {
 		return "", false, nil
 	}
-	var out struct {
-		Data []media `json:"data"`
-	}
-	err = c.ask(ctx, http.MethodGet, "/"+url.PathEscape(c.cfg.UserID)+"/media",
-		url.Values{"fields": {"id,caption,timestamp,permalink"}, "limit": {"50"}}, &out)
-	if err != nil {
-		return "", false, fmt.Errorf("list posts: %w", err)
-	}
-	for _, m := range out.Data {
-		if strings.Contains(m.Caption, mark) {
-			return m.ID, m.ID != "", nil
+	in := url.Values{"fields": {"id,caption,timestamp,permalink"}, "limit": {strconv.Itoa(pagePosts)}}
+	for range mostPages {
+		var posts page
+		if err := c.ask(ctx, http.MethodGet, "/"+url.PathEscape(c.cfg.UserID)+"/media", in, &posts); err != nil {
+			return "", false, fmt.Errorf("list posts: %w", err)
 		}
+		for _, m := range posts.Data {
+			if strings.Contains(m.Caption, mark) {
+				return m.ID, m.ID != "", nil
+			}
+		}
+		if posts.last(since) {
+			return "", false, nil
+		}
+		in.Set("after", posts.Paging.Cursors.After)
 	}
 	return "", false, nil
+}
+
+// last reports whether no page follows, or only ones with posts from before a time.
+func (p page) last(since time.Time) bool {
+	if p.Paging.Next == "" || p.Paging.Cursors.After == "" || len(p.Data) == 0 {
+		return true
+	}
+	at, err := time.Parse(timeFormat, p.Data[len(p.Data)-1].Timestamp)
+	return err == nil && at.Before(since.Add(-clockError))
 }
 
 // Permalink returns where people see a post. For some seconds after publishing it fails with a Retryable

@@ -4,8 +4,10 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"castad/internal/fault"
 	"castad/providers/instagram"
@@ -83,11 +85,46 @@ func TestReads(t *testing.T) {
 		t.Errorf("status %q, %v", st, err)
 	}
 	list := client(t, says(200, `{"data":[{"id":"1","caption":"x"},{"id":"2","caption":"hello\nref 0199"}]}`))
-	if id, found, err := list.FindByMark(t.Context(), "ref 0199"); id != "2" || !found || err != nil {
+	if id, found, err := list.FindByMark(t.Context(), "ref 0199", time.Now()); id != "2" || !found || err != nil {
 		t.Errorf("find %q, %v", id, err)
 	}
 	late := client(t, says(400, `{"error":{"message":"m","code":100,"error_subcode":33}}`))
 	if _, err := late.Permalink(t.Context(), "m1"); fault.Of(err).Code != "instagram_object_unreadable" {
 		t.Errorf("late link: %v", err)
+	}
+}
+
+// A post is looked for back to the time from which it can be, page by page, and no further.
+func TestFindByMark_GoesBackAsFarAsNeeded(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	pages := 0
+	c := client(t, func(w http.ResponseWriter, r *http.Request) {
+		pages++
+		n, _ := strconv.Atoi(r.URL.Query().Get("after")) // "" is the first
+		caption := "another"
+		if n == 3 {
+			caption = "our own\nref 0199"
+		}
+		at := now.Add(-time.Duration(n) * 24 * time.Hour).Format("2006-01-02T15:04:05-0700")
+		fmt.Fprintf(w, `{"data":[{"id":"m%d","caption":%q,"timestamp":%q}],"paging":{"cursors":{"after":"%d"},"next":"https://x"}}`, n, caption, at, n+1)
+	})
+	for name, tc := range map[string]struct {
+		since time.Time
+		want  string
+		pages int
+	}{
+		"far enough":     {now.Add(-30 * 24 * time.Hour), "m3", 4},
+		"not far enough": {now.Add(-36 * time.Hour), "", 3},
+	} {
+		pages = 0
+		id, found, err := c.FindByMark(t.Context(), "ref 0199", tc.since)
+		if id != tc.want || found != (tc.want != "") || err != nil || pages != tc.pages {
+			t.Errorf("%s: got %q, %t, %v after %d pages, want %q after %d", name, id, found, err, pages, tc.want, tc.pages)
+		}
+	}
+	pages = 0
+	if _, found, err := c.FindByMark(t.Context(), "ref 0200", time.Time{}); found || err != nil || pages > 100 {
+		t.Errorf("a list without an end: %t, %v, %d pages", found, err, pages)
 	}
 }

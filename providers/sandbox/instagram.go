@@ -184,14 +184,27 @@ func (s *Server) listReels(w http.ResponseWriter, r *http.Request) {
 	if err != nil || limit < 1 || limit > 100 {
 		limit = 25
 	}
-	data := []any{}
+	data, after, next := []any{}, r.URL.Query().Get("after"), ""
+	paging := object{}
 	for _, id := range s.containers.recent(keepRows) {
 		row, _ := s.containers.find(id)
-		if row.Media != "" && row.User == r.PathValue("user") && len(data) < limit {
-			data = append(data, s.mediaObject(row))
+		if row.Media == "" || row.User != r.PathValue("user") {
+			continue
 		}
+		if after != "" { // the cursor is the id of the last post of the page before
+			if row.Media == after {
+				after = ""
+			}
+			continue
+		}
+		if len(data) == limit {
+			paging["next"] = s.cfg.PublicURL + r.URL.Path + "?after=" + next
+			break
+		}
+		data, next = append(data, s.mediaObject(row)), row.Media
 	}
-	writeJSON(w, 200, object{"data": data})
+	paging["cursors"] = object{"after": next}
+	writeJSON(w, 200, object{"data": data, "paging": paging})
 }
 
 // readGraph reads a container, a post, or the account ("me").
