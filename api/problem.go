@@ -136,7 +136,16 @@ func away(err error) bool {
 		return true
 	}
 	refusal, ok := errors.AsType[*mysql.MySQLError](err)
-	return ok && (refusal.Number == 1040 || refusal.Number == 1053 || refusal.Number == 1077 || refusal.Number == 1203)
+	return ok && passing[refusal.Number]
+}
+
+// passing are the database's refusals that say nothing about the request, by their numbers.
+var passing = map[uint16]bool{
+	1040: true, 1203: true, 1226: true, // connections used up
+	1053: true, 1077: true, // being stopped
+	1290: true, 1792: true, 1836: true, // read only: a replica, or in the middle of a failover
+	1205: true, 1213: true, // rows locked for too long; a deadlock that came again and again
+	1021: true, 1030: true, 1114: true, // disk full
 }
 
 func fiberDetail(e *fiber.Error) string {
