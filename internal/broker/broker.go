@@ -125,10 +125,21 @@ func (b *Broker) Names() events.Names { return b.settings.Names }
 // JetStream returns the client for what this package has no word for.
 func (b *Broker) JetStream() jetstream.JetStream { return b.js }
 
+// ErrAway is returned where the broker can't be reached.
+var ErrAway = errors.New("the broker is away")
+
+// Connected returns ErrAway while there is no connection.
+func (b *Broker) Connected() error {
+	if !b.conn.IsConnected() {
+		return ErrAway
+	}
+	return nil
+}
+
 // Ready returns nil when the connection lives and the streams are as declared, and otherwise what is wrong.
 func (b *Broker) Ready() error {
-	if !b.conn.IsConnected() {
-		return errors.New("the broker is away")
+	if err := b.Connected(); err != nil {
+		return err
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -154,6 +154,9 @@ func (w *Worker[R]) fetch(ctx context.Context, free int, start func(jetstream.Ms
 	pull, cancel := context.WithTimeout(ctx, pullWait) // the program's end ends the pull
 	defer cancel()
 	gone := w.Broker.Gone()
+	if err := w.Broker.Connected(); err != nil { // nats.go v1.55 never ends the subscription of a pull that it couldn't send
+		return 0, err
+	}
 	go func() {
 		select {
 		case <-gone: // with the request; the next connection needs a new one
