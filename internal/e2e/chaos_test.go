@@ -63,7 +63,7 @@ func TestChaos(t *testing.T) {
 		total += n
 	}
 	t.Logf("%s of chaos: %d kill -9 %v, %d pauses; bill and ledger agree on %+v; %d calls were ordered again by an operator",
-		length, total, c.kills, c.pauses, p.Bill().Providers, len(p.Decided))
+		length, total, c.kills, c.pauses, p.Bill().Providers, len(p.Decided(t)))
 }
 
 // setting reads an environment variable of the test run.

@@ -1,13 +1,39 @@
 package e2e
 
 import (
+	"cmp"
+	"context"
 	"database/sql"
+	"path/filepath"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/go-sql-driver/mysql"
+
+	"castad/internal/servers"
+	"castad/internal/testkit"
 )
+
+// StartDatabase starts the product's own database server, on the data that it had before.
+func (p *Product) StartDatabase() {
+	p.t.Helper()
+	if p.ports["database"] == 0 {
+		p.ports["database"] = testkit.FreePort(p.t)
+	}
+	m, err := servers.StartMariaDB(context.Background(), servers.MariaDBSettings{Dir: cmp.Or(p.disk, filepath.Join(p.dir, "db")), Port: p.ports["database"], Test: true})
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	p.database = m
+}
+
+// KillDatabase ends the product's own database server with kill -9.
+func (p *Product) KillDatabase() {
+	p.t.Helper()
+	p.tellDatabase(syscall.SIGKILL)
+	<-p.database.Ended()
+}
 
 // StopDatabase ends the product's own database server in an orderly way.
 func (p *Product) StopDatabase() { p.database.Stop() }
@@ -17,6 +43,9 @@ func (p *Product) PauseDatabase() { p.tellDatabase(syscall.SIGSTOP) }
 
 // ContinueDatabase lets a paused server go on.
 func (p *Product) ContinueDatabase() { p.tellDatabase(syscall.SIGCONT) }
+
+// DatabaseProcess returns the process id of the product's own database server.
+func (p *Product) DatabaseProcess() int { return p.database.Process() }
 
 func (p *Product) tellDatabase(signal syscall.Signal) {
 	p.t.Helper()

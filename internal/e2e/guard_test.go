@@ -32,8 +32,8 @@ func TestLost_SongsAndVideos(t *testing.T) {
 		}
 	}
 	p.LedgerIsBill(t)
-	if len(p.Decided) != 0 {
-		t.Errorf("a person had to decide: %v", p.Decided)
+	if decided := p.Decided(t); len(decided) != 0 {
+		t.Errorf("a person had to decide: %v", decided)
 	}
 }
 

@@ -45,12 +45,10 @@ func (p *Product) paidOnce(t testing.TB, rows *sql.DB, ids []string) {
 			t.Errorf("%s was charged %d times", mark, calls)
 		}
 	}
+	decided, calls := p.Decided(t), callsByTask(t, rows, bill)
 	for _, id := range ids {
-		paid := callsOf(t, rows, bill, id)
-		again := 0
-		if p.Decided["suno:"+id+"/song"] {
-			again = 1
-		}
+		paid := calls[id]
+		again := decided["suno:"+id+"/song"]
 		if paid["creatomate"] != 1 || paid["suno"] < 1 || paid["suno"] > 1+again || paid["openai"] < 1 {
 			t.Errorf("task %s was charged %v", id, paid)
 		}
@@ -66,35 +64,45 @@ func (p *Product) paidOnce(t testing.TB, rows *sql.DB, ids []string) {
 	}
 }
 
-// callsOf counts the calls on the bill that are a task's, by provider.
-func callsOf(t testing.TB, rows *sql.DB, bill Bill, id string) map[string]int {
+// callsByTask counts the calls on the bill by the task that they are for and by provider.
+func callsByTask(t testing.TB, rows *sql.DB, bill Bill) map[string]map[string]int {
 	t.Helper()
-	jobs, err := rows.Query("SELECT `provider`,`token` FROM `provider_job` WHERE `task_id`=?", id)
-	if err != nil {
-		t.Fatalf("read the paid calls of task %s: %v", id, err)
-	}
-	defer jobs.Close() //nolint:errcheck // read to its end below
-	paid := map[string]int{}
-	for jobs.Next() {
-		var provider, token string
-		if err := jobs.Scan(&provider, &token); err != nil {
-			t.Fatalf("read the paid calls of task %s: %v", id, err)
-		}
-		for mark, calls := range bill.Marks {
-			if strings.HasPrefix(mark, provider+":") && strings.HasSuffix(mark, "/"+token) {
-				paid[provider] += calls
-			}
-		}
-	}
-	if err := jobs.Err(); err != nil {
-		t.Fatalf("read the paid calls of task %s: %v", id, err)
-	}
+	tasks := tasksByToken(t, rows)
+	paid := map[string]map[string]int{}
 	for mark, calls := range bill.Marks {
-		if provider, run, _ := strings.Cut(mark, ":"); strings.HasPrefix(run, id+"/") {
-			paid[provider] += calls
+		provider, run, _ := strings.Cut(mark, ":")
+		task, ok := tasks[provider+":"+run[strings.LastIndex(run, "/")+1:]]
+		if !ok {
+			task, _, _ = strings.Cut(run, "/")
 		}
+		if paid[task] == nil {
+			paid[task] = map[string]int{}
+		}
+		paid[task][provider] += calls
 	}
 	return paid
+}
+
+// tasksByToken tells for which task a call to a provider ("provider:token") was.
+func tasksByToken(t testing.TB, rows *sql.DB) map[string]string {
+	t.Helper()
+	jobs, err := rows.Query("SELECT CONCAT(`provider`,':',`token`), `task_id` FROM `provider_job`")
+	if err != nil {
+		t.Fatalf("read the paid calls: %v", err)
+	}
+	defer jobs.Close() //nolint:errcheck // read to its end below
+	tasks := map[string]string{}
+	for jobs.Next() {
+		var token, task string
+		if err := jobs.Scan(&token, &task); err != nil {
+			t.Fatalf("read the paid calls: %v", err)
+		}
+		tasks[token] = task
+	}
+	if err := jobs.Err(); err != nil {
+		t.Fatalf("read the paid calls: %v", err)
+	}
+	return tasks
 }
 
 // oneRevision checks that no stage of a task was made twice, and that each post of it was planned and published once.

@@ -109,7 +109,7 @@ func (l *Load) accepted(alive context.Context, key, body string) string {
 		var task struct {
 			TaskID string `json:"task_id"`
 		}
-		req, err := http.NewRequestWithContext(alive, http.MethodPost, l.p.address("api")+"/tasks", strings.NewReader(body))
+		req, err := http.NewRequestWithContext(alive, http.MethodPost, l.p.api()+"/tasks", strings.NewReader(body))
 		if err != nil {
 			l.t.Errorf("submission %s: %v", key, err)
 			return ""
@@ -188,6 +188,7 @@ func (l *Load) Finish() {
 	l.t.Logf("%d tasks; a submission took %s at most, a task %s, and %s passed at most without one completed", len(ids),
 		l.accepting.Round(time.Millisecond), l.slowest().Round(time.Millisecond), l.finishing.Round(time.Millisecond))
 	l.p.Invariants(l.t, ids, l.watch)
+	l.watch.Close()
 }
 
 const slowestTask = "SELECT `task_id`, TIMESTAMPDIFF(MICROSECOND, `created_at`, `finished_at`) AS `took` FROM `task` WHERE `task_id` IN" +

@@ -30,7 +30,7 @@ func TestLost_LanguageModelAnswers(t *testing.T) {
 		all = append(all, ids...)
 	}
 	paidOnce(t, p, all)
-	if len(p.Decided) != 0 {
-		t.Errorf("a person had to decide: %v", p.Decided)
+	if decided := p.Decided(t); len(decided) != 0 {
+		t.Errorf("a person had to decide: %v", decided)
 	}
 }

@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"bufio"
-	"fmt"
 	"net/http"
 	"strconv"
 	"strings"
@@ -11,7 +10,7 @@ import (
 // Metrics returns those metrics of a program's first copy that have no labels, as whole numbers.
 func (p *Product) Metrics(name string) map[string]int {
 	p.t.Helper()
-	resp, err := http.Get(fmt.Sprintf("http://127.0.0.1:%d/metrics", p.health(name)))
+	resp, err := http.Get(p.at(healthOf(key(name, 0))) + "/metrics")
 	if err != nil {
 		p.t.Fatalf("read the metrics of %s: %v", name, err)
 	}

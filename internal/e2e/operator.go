@@ -63,6 +63,22 @@ func (p *Product) Shell(script string, env map[string]string) (printed string, c
 	return string(out), 0
 }
 
+// castad runs the operators' command line and returns what it printed.
+func (p *Product) castad(args ...string) string {
+	p.t.Helper()
+	dir, err := binaries()
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	cmd := exec.Command(filepath.Join(dir, "castad"), args...)
+	cmd.Dir, cmd.Env = p.dir, []string{"CASTAD_MYSQL_DSN=" + p.env["CASTAD_MYSQL_DSN"]}
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		p.t.Logf("castad %v: %v\n%s", args, err, out)
+	}
+	return string(out)
+}
+
 // Messages counts what is on a stream, or returns -1 where it can't be asked.
 func (p *Product) Messages(stream string) int {
 	conn, err := nats.Connect(p.env["CASTAD_NATS_URL"], nats.Timeout(time.Second))

@@ -61,8 +61,8 @@ func TestProviders_Faults(t *testing.T) {
 		t.Error("no forged callback met a call under way")
 	}
 	l.Finish()
-	if got := len(p.Decided); got != persons {
-		t.Errorf("a person ordered %d calls again, want %d: %v", got, persons, p.Decided)
+	if decided := p.Decided(t); len(decided) != persons {
+		t.Errorf("a person ordered %d calls again, want %d: %v", len(decided), persons, decided)
 	}
 	documentFaults(t)
 }

@@ -43,10 +43,10 @@ func stageOf(t *testing.T, p *e2e.Product, id, stage string) (status string, rev
 	return "", 0
 }
 
-// 64 clicks on one button: one task, by one key, whoever came first.
+// 64 clicks on one button, at two API processes: one task, by one key, whoever came first.
 func TestRace_SameSubmissionAtOnce(t *testing.T) {
 	t.Parallel()
-	p := e2e.Start(t, e2e.Options{})
+	p := e2e.Start(t, e2e.Options{Copies: 2})
 	p.Login()
 	var all sync.WaitGroup
 	ids := make([]string, 64)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"strings"
+	"testing"
 	"time"
 )
 
@@ -85,7 +86,6 @@ func (p *Product) settle(call undecided) {
 		p.castad("job", "adopt", call.id, charged)
 	default:
 		p.castad("job", "again", call.id)
-		p.Decided[call.provider+":"+call.task+"/"+call.stage] = true
 	}
 }
 
@@ -106,4 +106,28 @@ func (p *Product) chargeOf(call undecided) (id string, known bool) {
 		}
 	}
 	return id, true
+}
+
+// Decided counts the calls, as "provider:task/stage", that were made again because a person said so.
+func (p *Product) Decided(t testing.TB) map[string]int {
+	t.Helper()
+	found, err := p.Rows(t).Query("SELECT CONCAT(`provider`,':',`task_id`,'/',`stage`), COUNT(*) FROM `provider_job`" +
+		" WHERE `status`='refused' AND `code`='decided' GROUP BY 1")
+	if err != nil {
+		t.Fatalf("read what was decided: %v", err)
+	}
+	defer found.Close() //nolint:errcheck // read to its end below
+	decided := map[string]int{}
+	for found.Next() {
+		var call string
+		var n int
+		if err := found.Scan(&call, &n); err != nil {
+			t.Fatalf("read what was decided: %v", err)
+		}
+		decided[call] = n
+	}
+	if err := found.Err(); err != nil {
+		t.Fatalf("read what was decided: %v", err)
+	}
+	return decided
 }

@@ -52,7 +52,7 @@ func (w *Watch) Task(id string) {
 
 // follow reads one event stream to its end.
 func (w *Watch) follow(id string) {
-	req, err := http.NewRequestWithContext(w.ctx, http.MethodGet, w.p.address("api")+"/tasks/"+id+"/events", nil)
+	req, err := http.NewRequestWithContext(w.ctx, http.MethodGet, w.p.api()+"/tasks/"+id+"/events", nil)
 	if err != nil {
 		return
 	}

@@ -23,34 +23,46 @@ import (
 // post is a database and a broker with nothing between them but the relay that a test starts.
 type post struct {
 	t      *testing.T
+	dsn    string
 	db     *store.DB
 	broker *broker.Broker
+	window int // of its relays
 }
 
+// newPost is on the broker that tests share, with its streams made.
 func newPost(t *testing.T) *post {
 	t.Helper()
-	db, err := store.Open(store.Settings{DSN: testkit.Database(t)})
-	if err != nil {
-		t.Fatal(err)
-	}
 	names, err := events.Prefixed(testkit.Prefix(t))
 	if err != nil {
 		t.Fatal(err)
 	}
-	b, err := broker.Connect(broker.Settings{URL: testkit.NATS(t), Name: t.Name(), Names: names, Log: zerolog.Nop()})
+	p := postAt(t, testkit.NATS(t), names)
+	if err := p.broker.Ensure(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	p.window = 4
+	return p
+}
+
+// postAt is on a broker of the test's own.
+func postAt(t *testing.T, url string, names events.Names) *post {
+	t.Helper()
+	dsn := testkit.Database(t)
+	db, err := store.Open(store.Settings{DSN: dsn})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := broker.Connect(broker.Settings{URL: url, Name: t.Name(), Names: names, Log: zerolog.Nop()})
 	if err != nil {
 		t.Fatal(err)
 	}
 	db.Nudge = b.Wake
 	t.Cleanup(func() { b.Close(); db.Close() })
-	if err := b.Ensure(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	return &post{t, db, b}
+	return &post{t: t, dsn: dsn, db: db, broker: b}
 }
 
 func (p *post) relay() (stop func()) {
-	r := &relay.Relay{DB: p.db, Broker: p.broker, Lock: p.broker.Names().Wake(), Window: 4, Log: zerolog.Nop()}
+	r := &relay.Relay{DB: p.db, Broker: p.broker, Lock: p.broker.Names().Wake(), Window: p.window, Log: zerolog.Nop()}
 	ctx, cancel := context.WithCancel(context.Background())
 	var ended sync.WaitGroup
 	ended.Go(func() { r.Run(ctx) })

@@ -6,8 +6,6 @@ import (
 	"os"
 	"testing"
 
-	"github.com/rs/zerolog"
-
 	"castad/events"
 	"castad/internal/broker"
 	"castad/internal/testkit"
@@ -23,17 +21,8 @@ func TestRelay_RefillsBrokerThatWentBack(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			nodes := testkit.StartBrokers(t, testkit.BrokerSettings{Nodes: 1})
-			dsn := testkit.Database(t)
-			db, err := store.Open(store.Settings{DSN: dsn})
-			if err != nil {
-				t.Fatal(err)
-			}
-			b, err := broker.Connect(broker.Settings{URL: nodes.URL(), Name: t.Name(), Names: events.DefaultNames, Log: zerolog.Nop()})
-			if err != nil {
-				t.Fatal(err)
-			}
-			db.Nudge = b.Wake
-			t.Cleanup(func() { b.Close(); db.Close() })
+			p := postAt(t, nodes.URL(), events.DefaultNames)
+			db, b := p.db, p.broker
 			measured(t, db, b)
 			filed := func(n int) {
 				t.Helper()
@@ -54,7 +43,7 @@ func TestRelay_RefillsBrokerThatWentBack(t *testing.T) {
 			filed(3)
 			testkit.Eventually(t, "five are on the stream, and the rows say so", func() bool { return queued(b) == 5 && settled(t, db) })
 			nodes.Kill(0)
-			postpone(t, dsn)
+			postpone(t, p.dsn)
 			filed(after)
 			nodes.Wipe(0)
 			if err := os.CopyFS(nodes.Store(0), os.DirFS(old)); err != nil {

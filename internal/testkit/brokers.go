@@ -23,7 +23,7 @@ import (
 type Brokers struct {
 	t     testing.TB
 	nodes []*node
-	links []*link
+	links []route
 }
 
 // BrokerSettings are what Brokers may be told.
@@ -32,6 +32,12 @@ type BrokerSettings struct {
 	Links bool              // the nodes reach each other by way of this process, so that Cut works
 	Edit  map[string]string // further texts of the configuration with what stands there instead
 	Store string            // folder of an only node's store; "" for one of its own
+}
+
+// route is the way of one broker to another.
+type route struct {
+	from, to int
+	*Link
 }
 
 type node struct {
@@ -81,11 +87,13 @@ func StartBrokers(t testing.TB, s BrokerSettings) *Brokers {
 func (b *Brokers) routes(i int, links bool) string {
 	var urls []string
 	for j, other := range b.nodes {
-		at := other.route
+		at := fmt.Sprintf("127.0.0.1:%d", other.route)
 		if links && i != j {
-			at = b.link(i, j)
+			way := route{i, j, NewLink(b.t, at)}
+			b.links = append(b.links, way)
+			at = way.Addr()
 		}
-		urls = append(urls, fmt.Sprintf(`"nats-route://%s:%s@127.0.0.1:%d"`, brokerUser, brokerPassword, at))
+		urls = append(urls, fmt.Sprintf(`"nats-route://%s:%s@%s"`, brokerUser, brokerPassword, at))
 	}
 	return "[" + strings.Join(urls, ", ") + "]"
 }
@@ -301,7 +309,22 @@ func (b *Brokers) end() {
 			b.t.Logf("%s:\n%s", n.name, raw[max(0, len(raw)-brokerLogTail):])
 		}
 	}
+}
+
+// Cut takes a node away from the others, both ways; programs still reach it.
+func (b *Brokers) Cut(i int) { b.set(i, (*Link).Cut) }
+
+// Mend undoes Cut.
+func (b *Brokers) Mend(i int) { b.set(i, (*Link).Mend) }
+
+func (b *Brokers) set(i int, do func(*Link)) {
+	b.t.Helper()
+	if len(b.links) == 0 {
+		b.t.Fatal("these brokers were started without links")
+	}
 	for _, l := range b.links {
-		l.close()
+		if l.from == i || l.to == i {
+			do(l.Link)
+		}
 	}
 }

@@ -1,50 +1,79 @@
 package testkit
 
 import (
-	"fmt"
-	"io"
 	"net"
 	"sync"
+	"testing"
 )
 
-// link is the way of one broker to another, which can be cut like a cable.
-type link struct {
-	from, to int
-	target   string
+// Link is a way to a server, which can be cut like a cable, or held: then what is said gets nowhere, as with a server
+// that stands still.
+type Link struct {
+	target   string // host:port
 	listener net.Listener
+	crew     sync.WaitGroup
 
 	mu   sync.Mutex
 	open map[net.Conn]struct{}
 	cut  bool
+	flow chan struct{} // closed while nothing is held
 }
 
-// link makes the way of node i to node j, and returns its port.
-func (b *Brokers) link(i, j int) int {
-	b.t.Helper()
+// NewLink makes a way to host:port. The test's end takes it away.
+func NewLink(t testing.TB, target string) *Link {
+	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		b.t.Fatal(err)
+		t.Fatal(err)
 	}
-	l := &link{from: i, to: j, target: fmt.Sprintf("127.0.0.1:%d", b.nodes[j].route), listener: listener, open: map[net.Conn]struct{}{}}
-	b.links = append(b.links, l)
-	go l.serve()
-	return listener.Addr().(*net.TCPAddr).Port
+	l := &Link{target: target, listener: listener, open: map[net.Conn]struct{}{}, flow: make(chan struct{})}
+	close(l.flow)
+	l.crew.Go(l.serve)
+	t.Cleanup(l.close)
+	return l
 }
 
-func (l *link) serve() {
+// Addr returns the host and port at which the way begins.
+func (l *Link) Addr() string { return l.listener.Addr().String() }
+
+// Cut ends all connections, and takes no more until Mend.
+func (l *Link) Cut() { l.set(true) }
+
+// Mend undoes Cut.
+func (l *Link) Mend() { l.set(false) }
+
+// Hold keeps back all that is said until Release.
+func (l *Link) Hold() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.flow = make(chan struct{})
+}
+
+// Release undoes Hold.
+func (l *Link) Release() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	select {
+	case <-l.flow:
+	default:
+		close(l.flow)
+	}
+}
+
+func (l *Link) serve() {
 	for {
 		near, err := l.listener.Accept()
 		if err != nil {
 			return
 		}
-		go l.carry(near)
+		l.crew.Go(func() { l.carry(near) })
 	}
 }
 
 // carry passes on what both ends say until one of them ends, or the link is cut.
-func (l *link) carry(near net.Conn) {
+func (l *Link) carry(near net.Conn) {
 	defer near.Close()
-	if !l.hold(near) {
+	if !l.keep(near) {
 		return
 	}
 	defer l.drop(near)
@@ -53,18 +82,39 @@ func (l *link) carry(near net.Conn) {
 		return
 	}
 	defer far.Close()
-	if !l.hold(far) {
+	if !l.keep(far) {
 		return
 	}
 	defer l.drop(far)
-	go func() {
-		_, _ = io.Copy(far, near)
-		far.Close()
-	}()
-	_, _ = io.Copy(near, far)
+	l.crew.Go(func() { l.pass(far, near) })
+	l.pass(near, far)
 }
 
-func (l *link) hold(conn net.Conn) bool {
+// pass hands on what one end says to the other, and then ends both.
+func (l *Link) pass(to, from net.Conn) {
+	defer to.Close()
+	defer from.Close()
+	for said := make([]byte, 32<<10); ; {
+		n, err := from.Read(said)
+		<-l.flowing()
+		if n > 0 {
+			if _, err := to.Write(said[:n]); err != nil {
+				return
+			}
+		}
+		if err != nil {
+			return
+		}
+	}
+}
+
+func (l *Link) flowing() chan struct{} {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.flow
+}
+
+func (l *Link) keep(conn net.Conn) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.cut {
@@ -74,13 +124,13 @@ func (l *link) hold(conn net.Conn) bool {
 	return true
 }
 
-func (l *link) drop(conn net.Conn) {
+func (l *Link) drop(conn net.Conn) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	delete(l.open, conn)
 }
 
-func (l *link) set(cut bool) {
+func (l *Link) set(cut bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.cut = cut
@@ -91,25 +141,9 @@ func (l *link) set(cut bool) {
 	}
 }
 
-func (l *link) close() {
+func (l *Link) close() {
 	l.listener.Close()
-	l.set(true)
-}
-
-// Cut takes a node away from the others, both ways; programs still reach it.
-func (b *Brokers) Cut(i int) { b.set(i, true) }
-
-// Mend undoes Cut.
-func (b *Brokers) Mend(i int) { b.set(i, false) }
-
-func (b *Brokers) set(i int, cut bool) {
-	b.t.Helper()
-	if len(b.links) == 0 {
-		b.t.Fatal("these brokers were started without links")
-	}
-	for _, l := range b.links {
-		if l.from == i || l.to == i {
-			l.set(cut)
-		}
-	}
+	l.Cut()
+	l.Release()
+	l.crew.Wait()
 }
