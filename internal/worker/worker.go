@@ -42,8 +42,10 @@ type Worker[R any] struct {
 	consumer jetstream.Consumer // as last looked up; only pull uses it
 }
 
-// pullWait is how long one pull request waits at the broker. Short, so that a resumed consumer is served soon.
-const pullWait = 5 * time.Second
+// pullWait is how long one pull request waits at the broker. Short, because nothing ends one early: what the broker has
+// sent for a request that nobody waits for any more is delivered again only when its time is over. So a resumed consumer,
+// a new connection, and the program's end wait for it.
+const pullWait = time.Second
 
 // Run works until ctx ends, then gives running work its grace and returns. It needs neither the broker nor the
 // database to be there: it waits, and goes on when they come.
@@ -54,13 +56,11 @@ func (w *Worker[R]) Run(ctx context.Context) {
 	}
 	working, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(w.Grace, stop) })() // then handlers give their runs back
 	var running sync.WaitGroup
 	w.pull(ctx, working, &running)
 	w.pulling.Store(false)
-	if !waited(&running, w.Grace) {
-		stop() // the grace is over: handlers give their runs back
-		running.Wait()
-	}
+	running.Wait()
 }
 
 func (w *Worker[R]) defaults() {
@@ -75,20 +75,6 @@ func (w *Worker[R]) defaults() {
 	}
 	if w.Attempts == (pipeline.Attempts{}) {
 		w.Attempts = pipeline.DefaultAttempts
-	}
-}
-
-// waited reports whether all running work ended within the grace.
-func waited(running *sync.WaitGroup, grace time.Duration) bool {
-	ended := make(chan struct{})
-	go func() { running.Wait(); close(ended) }()
-	timer := time.NewTimer(grace)
-	defer timer.Stop()
-	select {
-	case <-ended:
-		return true
-	case <-timer.C:
-		return false
 	}
 }
 
@@ -151,26 +137,21 @@ func (w *Worker[R]) fetch(ctx context.Context, free int, start func(jetstream.Ms
 		}
 		w.consumer = consumer
 	}
-	pull, cancel := context.WithTimeout(ctx, pullWait) // the program's end ends the pull
-	defer cancel()
-	gone := w.Broker.Gone()
 	if err := w.Broker.Connected(); err != nil { // nats.go v1.55 never ends the subscription of a pull that it couldn't send
 		return 0, err
 	}
-	go func() {
-		select {
-		case <-gone: // with the request; the next connection needs a new one
-			cancel()
-		case <-pull.Done():
-		}
-	}()
-	batch, err := w.consumer.Fetch(free, jetstream.FetchContext(pull))
+	gone := w.Broker.Gone()
+	batch, err := w.consumer.Fetch(free, jetstream.FetchMaxWait(pullWait))
 	if err != nil {
 		return 0, err
 	}
 	w.pulling.Store(true)
 	got := 0
 	for msg := range batch.Messages() {
+		if ctx.Err() != nil {
+			_ = msg.Nak() // for another program, at once
+			continue
+		}
 		got++
 		start(delivery{Msg: msg, gone: gone, failed: w.failed.Load()})
 	}
