@@ -52,10 +52,8 @@ func TestChaos(t *testing.T) {
 	env["CASTAD_WITHOUT"] = without
 	p := e2e.Start(t, e2e.Options{Env: env, Database: true, Copies: 2, Brokers: testkit.BrokerSettings{Nodes: nodes}})
 	p.Login()
-	for _, mishap := range mishaps {
-		p.Fault(mishap)
-	}
 	c := &chaos{t: t, p: p, dice: rand.New(rand.NewPCG(seed, 0)), kills: map[string]int{}, nodes: nodes}
+	c.mishaps()
 	l := p.Load(t, "chaos", flight, func(n int) string { return order(n, languages[n%len(languages)]) })
 	for until := time.Now().Add(length); time.Now().Before(until); {
 		c.strike()
@@ -131,6 +129,17 @@ func (c *chaos) strike() {
 		c.p.Kill(name)
 		c.rest(time.Second)
 		c.p.Run(name)
+		if name == "sandbox" { // which has forgotten them
+			c.p.Ready(name)
+			c.mishaps()
+		}
+	}
+}
+
+// mishaps has the providers make their mistakes.
+func (c *chaos) mishaps() {
+	for _, mishap := range mishaps {
+		c.p.Fault(mishap)
 	}
 }
 
