@@ -174,23 +174,17 @@ func (l *Load) done() int {
 // Flight returns how many tasks are in flight at most.
 func (l *Load) Flight() uint64 { return uint64(l.flight) }
 
-// Drain ends the submitting, waits until all tasks are completed, and returns them.
-func (l *Load) Drain() (ids []string) {
+// Finish ends the submitting, waits until all tasks are completed, and checks what must be true of them whatever has
+// happened.
+func (l *Load) Finish() {
 	l.t.Helper()
 	l.enough()
 	l.submitter.Wait()
-	ids = slices.Clone(l.ids)
+	ids := slices.Clone(l.ids)
 	l.p.Completed(ids...)
 	testkit.Eventually(l.t, "all are counted", func() bool { return l.done() == len(ids) })
 	l.over()
 	l.counter.Wait()
-	return ids
-}
-
-// Finish drains, and checks what must be true of all tasks whatever has happened.
-func (l *Load) Finish() {
-	l.t.Helper()
-	ids := l.Drain()
 	l.t.Logf("%d tasks; a submission took %s at most, a task %s, and %s passed at most without one completed", len(ids),
 		l.accepting.Round(time.Millisecond), l.slowest().Round(time.Millisecond), l.finishing.Round(time.Millisecond))
 	l.p.Invariants(l.t, ids, l.watch)
