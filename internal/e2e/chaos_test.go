@@ -2,7 +2,6 @@ package e2e_test
 
 import (
 	"math/rand/v2"
-	"os"
 	"strconv"
 	"testing"
 	"time"
@@ -40,10 +39,10 @@ type chaos struct {
 // CASTAD_CHAOS_FLIGHT the tasks in flight, CASTAD_CHAOS_NODES the brokers, CASTAD_CHAOS_SEED repeats the choices of a run.
 func TestChaos(t *testing.T) {
 	t.Parallel()
-	length := setting(t, "CASTAD_CHAOS", 15*time.Second, time.ParseDuration)
-	seed := setting(t, "CASTAD_CHAOS_SEED", rand.Uint64(), func(s string) (uint64, error) { return strconv.ParseUint(s, 10, 64) })
-	flight := setting(t, "CASTAD_CHAOS_FLIGHT", 24, strconv.Atoi)
-	nodes := setting(t, "CASTAD_CHAOS_NODES", 1, strconv.Atoi)
+	length := testkit.Setting(t, "CASTAD_CHAOS", 15*time.Second, time.ParseDuration)
+	seed := testkit.Setting(t, "CASTAD_CHAOS_SEED", rand.Uint64(), func(s string) (uint64, error) { return strconv.ParseUint(s, 10, 64) })
+	flight := testkit.Setting(t, "CASTAD_CHAOS_FLIGHT", 24, strconv.Atoi)
+	nodes := testkit.Setting(t, "CASTAD_CHAOS_NODES", 1, strconv.Atoi)
 	t.Logf("seed %d", seed)
 	p := e2e.Start(t, e2e.Options{Env: slow, Database: true, Copies: 2, Brokers: testkit.BrokerSettings{Nodes: nodes}})
 	p.Login()
@@ -61,20 +60,6 @@ func TestChaos(t *testing.T) {
 	}
 	t.Logf("%s of chaos: %d kill -9 %v, %d pauses; bill and ledger agree on %+v; %d calls were ordered again by an operator",
 		length, total, c.kills, c.pauses, p.Bill().Providers, len(p.Decided(t)))
-}
-
-// setting reads an environment variable of the test run.
-func setting[T any](t *testing.T, name string, otherwise T, parse func(string) (T, error)) T {
-	t.Helper()
-	text := os.Getenv(name)
-	if text == "" {
-		return otherwise
-	}
-	value, err := parse(text)
-	if err != nil {
-		t.Fatalf("%s: %v", name, err)
-	}
-	return value
 }
 
 // rest lets the product work for a while, at most that long.

@@ -3,7 +3,6 @@ package e2e_test
 import (
 	"encoding/json"
 	"fmt"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -23,13 +22,9 @@ const (
 
 func deadNumber(t *testing.T) int {
 	t.Helper()
-	text := os.Getenv(deadEnv)
-	if text == "" {
-		return deadDefault
-	}
-	n, err := strconv.Atoi(text)
-	if err != nil || n < 3 {
-		t.Fatalf("%s is %q: a number from 3 is wanted", deadEnv, text)
+	n := testkit.Setting(t, deadEnv, deadDefault, strconv.Atoi)
+	if n < 3 {
+		t.Fatalf("%s is %d: a number from 3 is wanted", deadEnv, n)
 	}
 	return n
 }

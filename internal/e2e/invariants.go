@@ -86,21 +86,9 @@ func callsByTask(t testing.TB, rows *sql.DB, bill Bill) map[string]map[string]in
 // tasksByToken tells for which task a call to a provider ("provider:token") was.
 func tasksByToken(t testing.TB, rows *sql.DB) map[string]string {
 	t.Helper()
-	jobs, err := rows.Query("SELECT CONCAT(`provider`,':',`token`), `task_id` FROM `provider_job`")
-	if err != nil {
-		t.Fatalf("read the paid calls: %v", err)
-	}
-	defer jobs.Close() //nolint:errcheck // read to its end below
 	tasks := map[string]string{}
-	for jobs.Next() {
-		var token, task string
-		if err := jobs.Scan(&token, &task); err != nil {
-			t.Fatalf("read the paid calls: %v", err)
-		}
-		tasks[token] = task
-	}
-	if err := jobs.Err(); err != nil {
-		t.Fatalf("read the paid calls: %v", err)
+	for _, job := range read[struct{ Token, Task string }](t, rows, "SELECT CONCAT(`provider`,':',`token`) AS `token`, `task_id` AS `task` FROM `provider_job`") {
+		tasks[job.Token] = job.Task
 	}
 	return tasks
 }
@@ -124,23 +112,7 @@ func (p *Product) oneRevision(t testing.TB, rows *sql.DB, id string) {
 // eventsOf returns the numbers of a task's events in the order of their commits.
 func eventsOf(t testing.TB, rows *sql.DB, id string) []int64 {
 	t.Helper()
-	found, err := rows.Query("SELECT `seq` FROM `task_event` WHERE `task_id`=? ORDER BY `id`", id)
-	if err != nil {
-		t.Fatalf("read the events of task %s: %v", id, err)
-	}
-	defer found.Close() //nolint:errcheck // read to its end below
-	var seqs []int64
-	for found.Next() {
-		var seq int64
-		if err := found.Scan(&seq); err != nil {
-			t.Fatalf("read the events of task %s: %v", id, err)
-		}
-		seqs = append(seqs, seq)
-	}
-	if err := found.Err(); err != nil {
-		t.Fatalf("read the events of task %s: %v", id, err)
-	}
-	return seqs
+	return read[int64](t, rows, "SELECT `seq` FROM `task_event` WHERE `task_id`=? ORDER BY `id`", id)
 }
 
 func upTo(n int) []int64 {

@@ -111,23 +111,13 @@ func (p *Product) chargeOf(call undecided) (id string, known bool) {
 // Decided counts the calls, as "provider:task/stage", that were made again because a person said so.
 func (p *Product) Decided(t testing.TB) map[string]int {
 	t.Helper()
-	found, err := p.Rows(t).Query("SELECT CONCAT(`provider`,':',`task_id`,'/',`stage`), COUNT(*) FROM `provider_job`" +
-		" WHERE `status`='refused' AND `code`='decided' GROUP BY 1")
-	if err != nil {
-		t.Fatalf("read what was decided: %v", err)
-	}
-	defer found.Close() //nolint:errcheck // read to its end below
 	decided := map[string]int{}
-	for found.Next() {
-		var call string
-		var n int
-		if err := found.Scan(&call, &n); err != nil {
-			t.Fatalf("read what was decided: %v", err)
-		}
-		decided[call] = n
-	}
-	if err := found.Err(); err != nil {
-		t.Fatalf("read what was decided: %v", err)
+	for _, call := range read[struct {
+		Name  string
+		Times int
+	}](t, p.Rows(t), "SELECT CONCAT(`provider`,':',`task_id`,'/',`stage`) AS `name`, COUNT(*) AS `times` FROM `provider_job`"+
+		" WHERE `status`='refused' AND `code`='decided' GROUP BY 1") {
+		decided[call.Name] = call.Times
 	}
 	return decided
 }

@@ -21,8 +21,8 @@ const (
 // fresh task passes them; and all programs may end meanwhile.
 func TestWaiting_ManyTasks(t *testing.T) {
 	t.Parallel()
-	n := setting(t, "CASTAD_E2E_WAITING", 200, strconv.Atoi)
-	length := setting(t, "CASTAD_E2E_SONG", song, time.ParseDuration)
+	n := testkit.Setting(t, "CASTAD_E2E_WAITING", 200, strconv.Atoi)
+	length := testkit.Setting(t, "CASTAD_E2E_SONG", song, time.ParseDuration)
 	env := maps.Clone(quickly)
 	maps.Copy(env, map[string]string{"CASTAD_SANDBOX_SONG": length.String(), "CASTAD_SUNO_LOOK": "5s"})
 	p := e2e.Start(t, e2e.Options{Env: env})

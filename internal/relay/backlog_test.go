@@ -3,7 +3,6 @@ package relay_test
 import (
 	"database/sql"
 	"fmt"
-	"os"
 	"strconv"
 	"strings"
 	"testing"
@@ -24,13 +23,7 @@ const (
 // other one takes over; then the broker's disk is lost. Each time the broker has one message of each run in the end.
 func TestRelay_Backlog(t *testing.T) {
 	t.Parallel()
-	backlog := backlogDefault
-	if text := os.Getenv(backlogEnv); text != "" {
-		var err error
-		if backlog, err = strconv.Atoi(text); err != nil {
-			t.Fatalf("%s: %v", backlogEnv, err)
-		}
-	}
+	backlog := testkit.Setting(t, backlogEnv, backlogDefault, strconv.Atoi)
 	nodes := testkit.StartBrokers(t, testkit.BrokerSettings{Nodes: 1})
 	p := postAt(t, nodes.URL(), events.DefaultNames)
 	pile(t, p.dsn, backlog)
@@ -47,8 +40,8 @@ func TestRelay_Backlog(t *testing.T) {
 	reaches(backlog / 5)
 	first()
 	reaches(backlog)
-	testkit.Within(t, backlogIn, "the facts are on the stream", func() bool { return told(t, p) >= backlog })
-	if work, facts := queued(p.broker), told(t, p); work != backlog || facts != backlog {
+	testkit.Within(t, backlogIn, "the facts are on the stream", func() bool { return told(p.broker) >= backlog })
+	if work, facts := queued(p.broker), told(p.broker); work != backlog || facts != backlog {
 		t.Errorf("for %d rows the broker has %d runs and %d facts", backlog, work, facts)
 	}
 	t.Logf("all published after %s", time.Since(begun).Round(time.Second))
@@ -59,16 +52,6 @@ func TestRelay_Backlog(t *testing.T) {
 	if got := queued(p.broker); got != backlog {
 		t.Errorf("after its disk was lost the broker has %d runs of %d", got, backlog)
 	}
-}
-
-// told returns how many facts the stream has.
-func told(t *testing.T, p *post) int {
-	t.Helper()
-	stream, err := p.broker.JetStream().Stream(t.Context(), p.broker.Names().FactsStream())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return int(stream.CachedInfo().State.Msgs)
 }
 
 const piled = 1000 // rows of one statement

@@ -55,9 +55,13 @@ func TestRelay_RefillsBrokerThatWentBack(t *testing.T) {
 	}
 }
 
-// queued returns how many messages are on the work stream, or -1 when it can't be asked.
-func queued(b *broker.Broker) int {
-	stream, err := b.JetStream().Stream(context.Background(), b.Names().WorkStream())
+// queued returns how many messages are on the work stream, and told on that of facts; -1 when it can't be asked.
+func queued(b *broker.Broker) int { return stored(b, b.Names().WorkStream()) }
+
+func told(b *broker.Broker) int { return stored(b, b.Names().FactsStream()) }
+
+func stored(b *broker.Broker, name string) int {
+	stream, err := b.JetStream().Stream(context.Background(), name)
 	if err != nil {
 		return -1
 	}

@@ -8,7 +8,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/rs/zerolog"
 
@@ -155,15 +154,7 @@ func (w *Worker[R]) fetch(ctx context.Context, free int, start func(jetstream.Ms
 		got++
 		start(delivery{Msg: msg, gone: gone, failed: w.failed.Load()})
 	}
-	return got, unlessOver(batch.Error())
-}
-
-// unlessOver passes over the end of a pull that brought less than it asked for.
-func unlessOver(err error) error {
-	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) || errors.Is(err, nats.ErrTimeout) {
-		return nil
-	}
-	return err
+	return got, batch.Error() // which passes over its end with less than it asked for
 }
 
 // recover waits a moment after a failed pull, and declares again what the broker doesn't know. The wait comes first: a
