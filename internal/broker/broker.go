@@ -38,8 +38,8 @@ type Broker struct {
 	conn     *nats.Conn
 	js       jetstream.JetStream
 
-	stopWatch context.CancelFunc
-	watching  sync.WaitGroup
+	stop     context.CancelFunc // of what goes on by itself
+	watching sync.WaitGroup
 
 	mu    sync.Mutex
 	trial error         // the newest result of Ensure
@@ -65,6 +65,7 @@ func Connect(s Settings) (*Broker, error) {
 		s.AckWait = 60 * time.Second
 	}
 	log := s.Log
+	living, stop := context.WithCancel(context.Background())
 	built := make(chan struct{}) // b is whole
 	b := &Broker{settings: s, trial: errors.New("the streams haven't been declared yet"), gone: make(chan struct{})}
 	conn, err := nats.Connect(s.URL,
@@ -76,24 +77,24 @@ func Connect(s Settings) (*Broker, error) {
 		nats.ReconnectBufSize(-1),
 		nats.PingInterval(pingEvery), // a connection whose other end is gone without a word is noticed after three
 		nats.DisconnectErrHandler(func(*nats.Conn, error) { log.Warn().Msg("broker went away"); b.broke() }),
-		nats.ReconnectHandler(func(*nats.Conn) { log.Info().Msg("broker came back"); go func() { <-built; b.restore() }() }),
+		nats.ReconnectHandler(func(*nats.Conn) { log.Info().Msg("broker came back"); go func() { <-built; b.restore(living) }() }),
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
 			log.Warn().Err(err).Msg("broker reported an error")
 		}),
 	)
 	if err != nil {
+		stop()
 		return nil, errors.New("the NATS URL isn't of the form nats://user:password@host:port")
 	}
 	js, err := jetstream.New(conn, jetstream.WithPublishAsyncMaxPending(1024), jetstream.WithPublishAsyncTimeout(answerWithin))
 	if err != nil {
+		stop()
 		conn.Close()
 		return nil, fmt.Errorf("prepare JetStream: %w", err)
 	}
-	b.conn, b.js = conn, js
+	b.conn, b.js, b.stop = conn, js, stop
 	close(built)
-	watching, stop := context.WithCancel(context.Background())
-	b.stopWatch = stop
-	b.watching.Go(func() { b.watch(watching) })
+	b.watching.Go(func() { b.watch(living) })
 	return b, nil
 }
 
@@ -112,10 +113,19 @@ func (b *Broker) Gone() <-chan struct{} {
 }
 
 // restore declares everything again after a broken connection: the broker may have come back without its disk, and
-// another program may have declared this stage's consumer meanwhile, without knowing its limits.
-func (b *Broker) restore() {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+// another program may have declared this stage's consumer meanwhile, without knowing its limits. It tries for as long as
+// the new connection lives, because Ready goes by what it found.
+func (b *Broker) restore(ctx context.Context) {
+	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	gone := b.Gone()
+	go func() {
+		select {
+		case <-gone:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
 	_ = b.EnsureUntil(ctx)
 }
 
@@ -181,7 +191,7 @@ func (b *Broker) hear(ctx context.Context, subject string, handle nats.MsgHandle
 
 // Close sends what is still to be sent and disconnects.
 func (b *Broker) Close() {
-	b.stopWatch()
+	b.stop()
 	b.watching.Wait()
 	_ = b.conn.FlushTimeout(2 * time.Second)
 	b.conn.Close()

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -52,22 +54,55 @@ func (b *Broker) ensureConsumer(ctx context.Context, stage events.Stage) error {
 		}
 	}
 	_, err := b.js.CreateOrUpdateConsumer(ctx, stream, b.consumer(stage))
+	if spoiled(err) {
+		return fmt.Errorf("%w: %w", ErrSpoiled, err)
+	}
 	return err
 }
 
-// EnsureUntil declares the streams, trying until it succeeds or the context ends.
-func (b *Broker) EnsureUntil(ctx context.Context) error {
+// ErrSpoiled is returned where the broker can't open what its disk holds of a consumer, such as a state that was cut off
+// while it was written, by a power cut. The broker neither makes such a consumer nor removes it: only Scrap helps.
+var ErrSpoiled = errors.New("the broker can't open a consumer's store")
+
+// spoiled knows the answer of nats-server 2.15, whose code stands for all that can be wrong with a new consumer. It doesn't
+// tell a state that can't be read from a full disk; scrapping the stream is harmless then, and makes room.
+func spoiled(err error) bool {
+	var answer *jetstream.APIError
+	return errors.As(err, &answer) && answer.ErrorCode == jetstream.JSErrCodeConsumerCreate &&
+		strings.HasPrefix(answer.Description, "error creating store for consumer")
+}
+
+// Scrap removes the work stream with all that is queued and with its consumers, whatever state they are in. Nothing is
+// lost by it: the rows know what is wanted, and the relay files it again on the stream that is declared next.
+func (b *Broker) Scrap(ctx context.Context) error {
+	if err := b.js.DeleteStream(ctx, b.settings.Names.WorkStream()); err != nil && !Missing(err) {
+		return fmt.Errorf("remove the work stream: %w", err)
+	}
+	return nil
+}
+
+const (
+	ensureRest  = 500 * time.Millisecond
+	spoiledRest = 2 * time.Second // while the relay scraps the stream, others had better not make it
+)
+
+// EnsureUntil declares the streams, trying until it succeeds, meets the error that ends it, or the context ends.
+func (b *Broker) EnsureUntil(ctx context.Context, ends ...error) error {
 	for {
 		attempt, cancel := context.WithTimeout(ctx, 5*time.Second)
 		err := b.Ensure(attempt)
 		cancel()
-		if err == nil {
-			return nil
+		if err == nil || slices.ContainsFunc(ends, func(end error) bool { return errors.Is(err, end) }) {
+			return err
+		}
+		rest := ensureRest
+		if errors.Is(err, ErrSpoiled) {
+			rest = spoiledRest
 		}
 		select {
 		case <-ctx.Done():
 			return err
-		case <-time.After(500 * time.Millisecond):
+		case <-time.After(rest):
 		}
 	}
 }

@@ -218,6 +218,15 @@ func TestBroker_LosesMessages(t *testing.T) {
 		})},
 		{"indexes removed", damaged(b.Stop, func(t *testing.T, store string) { removeFiles(t, store, "index.db") })},
 		{"consumers' states removed", damaged(b.Kill, func(t *testing.T, store string) { removeFiles(t, store, "o.dat") })},
+		{"consumers' states cut in the middle of a write", damaged(b.Kill, func(t *testing.T, store string) {
+			eachFile(t, store, func(path string, entry fs.FileInfo) {
+				if filepath.Base(path) == "o.dat" {
+					if err := os.WriteFile(path, make([]byte, entry.Size()), 0o600); err != nil {
+						t.Fatal(err)
+					}
+				}
+			})
+		})},
 		{"consumers deleted in use", whileQueued(t, p, func(*e2e.Load) {
 			for _, stage := range []string{"crawl", "lyric", "video"} {
 				ask(t, b, func(ctx context.Context, work jetstream.Stream) error { return work.DeleteConsumer(ctx, stage) })

@@ -47,6 +47,8 @@ var guards = []guard{
 		"n, err := r.DB.MakeAllDue(ctx)", "n, err := int64(0), error(nil)", "internal/relay", "TestRelay_RefillsBrokerThatWentBack"},
 	{"a consumer that has lost its place is made anew", "internal/broker/backlog.go",
 		"return n > int(info.NumPending)+info.NumAckPending || info.Delivered.Stream > there.State.LastSeq, nil", "return false, nil", "internal/broker", "TestFree_ConsumerThatIsAheadOfItsStream"},
+	{"a stream whose consumer the broker can't open is made anew", "internal/relay/recognise.go",
+		"errors.Is(r.Broker.Ready(), broker.ErrSpoiled)", "errors.Is(r.Broker.Ready(), context.Canceled)", "internal/relay", "TestRelay_MakesStreamWithSpoiledConsumerAnew"},
 }
 
 func TestGuards(t *testing.T) {

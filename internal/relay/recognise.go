@@ -2,6 +2,7 @@ package relay
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -51,9 +52,16 @@ func (m *memory) learn(created time.Time, last uint64) {
 }
 
 // recognise looks whether the work stream is the one that was there before, with all that it had. If not, or at the
-// start, everything that was filed and not claimed is due again; the broker refuses what it still has.
+// start, everything that was filed and not claimed is due again; the broker refuses what it still has. A stream with a
+// consumer that can't be had any more is scrapped first.
 func (r *Relay) recognise(ctx context.Context) error {
 	known := r.work.known()
+	if errors.Is(r.Broker.Ready(), broker.ErrSpoiled) {
+		r.Log.Warn().Msg("the broker can't read a consumer's state: its work stream is made anew")
+		if err := r.Broker.Scrap(ctx); err != nil {
+			return err
+		}
+	}
 	created, last, err := r.Broker.WorkState(ctx)
 	if broker.Missing(err) {
 		// A stream that is made while the broker is still removing the one of that name loses its files to that.

@@ -3,7 +3,9 @@ package relay_test
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"os"
+	"path/filepath"
 	"testing"
 
 	"castad/events"
@@ -51,6 +53,43 @@ func TestRelay_RefillsBrokerThatWentBack(t *testing.T) {
 			}
 			nodes.Start(0)
 			testkit.Eventually(t, "all are on the stream again", func() bool { return queued(b) == 5+after })
+		})
+	}
+}
+
+// A power cut in the middle of a consumer's state leaves one that the broker can't read. It neither makes such a consumer
+// nor removes it, so its stage would stand still for ever; the relay makes the whole stream anew, whether it is there
+// when the broker comes back or starts later.
+func TestRelay_MakesStreamWithSpoiledConsumerAnew(t *testing.T) {
+	t.Parallel()
+	for name, running := range map[string]bool{"under a running relay": true, "before the relay starts": false} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			nodes := testkit.StartBrokers(t, testkit.BrokerSettings{Nodes: 1})
+			p := postAt(t, nodes.URL(), events.DefaultNames)
+			stop := p.relay()
+			if _, _, err := p.db.Submit(t.Context(), store.Submission{UserUUID: "u", Language: providers.Korean, Orientation: "vertical"}); err != nil {
+				t.Fatal(err)
+			}
+			crawl := func() string { return testkit.Take(p.broker.Consumer(t.Context(), events.Crawl)) }
+			var taken string
+			testkit.Eventually(t, "the work is delivered", func() bool { taken = crawl(); return taken != "" })
+			testkit.Eventually(t, "the rows say that it was filed", func() bool { return settled(t, p.db) })
+			if !running {
+				stop()
+			}
+			nodes.Stop(0)
+			state := filepath.Join(nodes.Store(0), "jetstream", "CASTAD", "streams", "CASTAD_WORK", "obs", "crawl", "o.dat")
+			if err := os.WriteFile(state, make([]byte, 40), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			nodes.Start(0)
+			if !running {
+				testkit.Eventually(t, "the consumer can't be had", func() bool { return errors.Is(p.broker.Ensure(t.Context()), broker.ErrSpoiled) })
+				p.relay()
+			}
+			testkit.Eventually(t, "the work is delivered again", func() bool { return crawl() == taken })
+			testkit.Eventually(t, "the relay is ready", func() bool { return p.broker.Ready() == nil })
 		})
 	}
 }

@@ -66,7 +66,7 @@ func (r *Relay) Run(ctx context.Context) {
 
 // lead publishes for as long as the lock is ours. It returns nil at once when another relay has it.
 func (r *Relay) lead(ctx context.Context) error {
-	if err := r.Broker.EnsureUntil(ctx); err != nil {
+	if err := r.Broker.EnsureUntil(ctx, broker.ErrSpoiled); err != nil && !errors.Is(err, broker.ErrSpoiled) { // guard mends that
 		return err
 	}
 	lock, err := r.DB.BecomeRelay(ctx, r.Lock)
