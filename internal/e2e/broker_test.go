@@ -218,15 +218,7 @@ func TestBroker_LosesMessages(t *testing.T) {
 		})},
 		{"indexes removed", damaged(b.Stop, func(t *testing.T, store string) { removeFiles(t, store, "index.db") })},
 		{"consumers' states removed", damaged(b.Kill, func(t *testing.T, store string) { removeFiles(t, store, "o.dat") })},
-		{"consumers' states cut in the middle of a write", damaged(b.Kill, func(t *testing.T, store string) {
-			eachFile(t, store, func(path string, entry fs.FileInfo) {
-				if filepath.Base(path) == "o.dat" {
-					if err := os.WriteFile(path, make([]byte, entry.Size()), 0o600); err != nil {
-						t.Fatal(err)
-					}
-				}
-			})
-		})},
+		{"consumers' states cut in the middle of a write", damaged(b.Kill, spoilStates)},
 		{"consumers deleted in use", whileQueued(t, p, func(*e2e.Load) {
 			for _, stage := range []string{"crawl", "lyric", "video"} {
 				ask(t, b, func(ctx context.Context, work jetstream.Stream) error { return work.DeleteConsumer(ctx, stage) })
@@ -277,6 +269,18 @@ func removeFiles(t *testing.T, store, name string) {
 	if removed == 0 {
 		t.Errorf("there is no file %s to remove", name)
 	}
+}
+
+// spoilStates leaves consumers' states as a power cut does: as long as they were, and not written.
+func spoilStates(t *testing.T, store string) {
+	t.Helper()
+	eachFile(t, store, func(path string, entry fs.FileInfo) {
+		if filepath.Base(path) == "o.dat" {
+			if err := os.WriteFile(path, make([]byte, entry.Size()), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
 }
 
 func eachFile(t *testing.T, dir string, do func(path string, entry fs.FileInfo)) {

@@ -1,7 +1,9 @@
 package e2e_test
 
 import (
+	"maps"
 	"math/rand/v2"
+	"os"
 	"strconv"
 	"testing"
 	"time"
@@ -37,14 +39,18 @@ type chaos struct {
 // TestChaos kills programs, broker and database at random under load, and wipes the broker's disk now and then. Every
 // task completes once, every call is charged once, the ledger is the bill. CASTAD_CHAOS sets its length (default 15s),
 // CASTAD_CHAOS_FLIGHT the tasks in flight, CASTAD_CHAOS_NODES the brokers, CASTAD_CHAOS_SEED repeats the choices of a run.
+// CASTAD_CHAOS_WITHOUT=intent takes the record of intents out of the programs, and shows what is paid then.
 func TestChaos(t *testing.T) {
 	t.Parallel()
 	length := testkit.Setting(t, "CASTAD_CHAOS", 15*time.Second, time.ParseDuration)
 	seed := testkit.Setting(t, "CASTAD_CHAOS_SEED", rand.Uint64(), func(s string) (uint64, error) { return strconv.ParseUint(s, 10, 64) })
 	flight := testkit.Setting(t, "CASTAD_CHAOS_FLIGHT", 24, strconv.Atoi)
 	nodes := testkit.Setting(t, "CASTAD_CHAOS_NODES", 1, strconv.Atoi)
+	without := os.Getenv("CASTAD_CHAOS_WITHOUT")
 	t.Logf("seed %d", seed)
-	p := e2e.Start(t, e2e.Options{Env: slow, Database: true, Copies: 2, Brokers: testkit.BrokerSettings{Nodes: nodes}})
+	env := maps.Clone(slow)
+	env["CASTAD_WITHOUT"] = without
+	p := e2e.Start(t, e2e.Options{Env: env, Database: true, Copies: 2, Brokers: testkit.BrokerSettings{Nodes: nodes}})
 	p.Login()
 	c := &chaos{t: t, p: p, dice: rand.New(rand.NewPCG(seed, 0)), kills: map[string]int{}, nodes: nodes}
 	c.mishaps()
@@ -53,13 +59,18 @@ func TestChaos(t *testing.T) {
 		c.strike()
 		c.rest(time.Second)
 	}
-	l.Finish()
 	total := 0
 	for _, n := range c.kills {
 		total += n
 	}
-	t.Logf("%s of chaos: %d kill -9 %v, %d pauses; bill and ledger agree on %+v; %d calls were ordered again by an operator",
-		length, total, c.kills, c.pauses, p.Bill().Providers, len(p.Decided(t)))
+	t.Logf("%s of chaos: %d kill -9 %v, %d pauses", length, total, c.kills, c.pauses)
+	if without != "" {
+		tasks, failed := l.Settle()
+		t.Logf("without %s: %d tasks, %d of them failed; the bill is %+v", without, tasks, failed, p.Bill().Providers)
+		return
+	}
+	l.Finish()
+	t.Logf("bill and ledger agree on %+v; %d calls were ordered again by an operator", p.Bill().Providers, len(p.Decided(t)))
 }
 
 // rest lets the product work for a while, at most that long.
@@ -70,11 +81,13 @@ const longPause = 4 * time.Second
 
 // strike kills one thing and starts it again after a while, or pauses it past its lease.
 func (c *chaos) strike() {
-	switch victim := c.dice.IntN(len(e2e.Programs) + 5); victim {
+	switch victim := c.dice.IntN(len(e2e.Programs) + 6); victim {
 	case len(e2e.Programs), len(e2e.Programs) + 1:
 		c.broker("broker", func(int) {})
 	case len(e2e.Programs) + 2:
 		c.broker("broker and its disk", c.p.Brokers().Wipe)
+	case len(e2e.Programs) + 5:
+		c.broker("broker and its consumers' states", func(node int) { spoilStates(c.t, c.p.Brokers().Store(node)) })
 	case len(e2e.Programs) + 3:
 		c.kills["database"]++
 		c.p.KillDatabase()

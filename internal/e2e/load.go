@@ -130,7 +130,8 @@ func (l *Load) accepted(alive context.Context, key, body string) string {
 	return ""
 }
 
-const countCompleted = "SELECT COUNT(*) FROM `task` WHERE `status`='completed' AND `task_id` IN (SELECT `task_id` FROM `idempotency_key` WHERE `idempotency_key` LIKE ?)"
+// A task that fails ends its load at Finish, and only Settle tolerates it.
+const countEnded = "SELECT COUNT(*) FROM `task` WHERE `status` IN ('completed','failed') AND `task_id` IN (SELECT `task_id` FROM `idempotency_key` WHERE `idempotency_key` LIKE ?)"
 
 func (l *Load) count(counting context.Context, slots chan struct{}) {
 	tick := time.NewTicker(countEvery)
@@ -142,7 +143,7 @@ func (l *Load) count(counting context.Context, slots chan struct{}) {
 			return
 		}
 		var n int
-		if l.rows.QueryRowContext(counting, countCompleted, l.name+"-%").Scan(&n) != nil {
+		if l.rows.QueryRowContext(counting, countEnded, l.name+"-%").Scan(&n) != nil {
 			continue
 		}
 		l.mu.Lock()
@@ -173,6 +174,21 @@ func (l *Load) done() int {
 
 // Flight returns how many tasks are in flight at most.
 func (l *Load) Flight() uint64 { return uint64(l.flight) }
+
+// Settle ends the submitting, waits until all tasks are completed or failed, and returns how many there are and how many
+// of them failed. It checks nothing: it is for programs that lack a guard.
+func (l *Load) Settle() (tasks, failed int) {
+	l.t.Helper()
+	l.enough()
+	l.submitter.Wait()
+	testkit.Within(l.t, patience, "all tasks have ended", func() bool { return l.done() == len(l.ids) })
+	l.over()
+	l.counter.Wait()
+	for _, row := range read[struct{ Failed int }](l.t, l.rows, "SELECT COUNT(*) AS `failed` FROM `task` WHERE `status`='failed'") {
+		failed = row.Failed
+	}
+	return len(l.ids), failed
+}
 
 // Finish ends the submitting, waits until all tasks are completed, and checks what must be true of them whatever has
 // happened.
