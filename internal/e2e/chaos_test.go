@@ -87,7 +87,11 @@ func (c *chaos) strike() {
 	case len(e2e.Programs) + 2:
 		c.broker("broker and its disk", c.p.Brokers().Wipe)
 	case len(e2e.Programs) + 5:
-		c.broker("broker and its consumers' states", func(node int) { spoilStates(c.t, c.p.Brokers().Store(node)) })
+		spoil := func(node int) { spoilStates(c.t, c.p.Brokers().Store(node)) }
+		if c.nodes > 1 {
+			spoil = c.p.Brokers().Wipe // docs/cluster.md: as for any node that can't open its consumers
+		}
+		c.broker("broker and its consumers' states", spoil)
 	case len(e2e.Programs) + 3:
 		c.kills["database"]++
 		c.p.KillDatabase()

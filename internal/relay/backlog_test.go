@@ -25,7 +25,7 @@ func TestRelay_Backlog(t *testing.T) {
 	t.Parallel()
 	backlog := testkit.Setting(t, backlogEnv, backlogDefault, strconv.Atoi)
 	nodes := testkit.StartBrokers(t, testkit.BrokerSettings{Nodes: 1})
-	p := postAt(t, nodes.URL(), events.DefaultNames)
+	p := postAt(t, nodes.URL(), events.DefaultNames, 1)
 	pile(t, p.dsn, backlog)
 	reaches := func(n int) {
 		t.Helper()

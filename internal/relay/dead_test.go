@@ -26,7 +26,9 @@ type post struct {
 	dsn    string
 	db     *store.DB
 	broker *broker.Broker
-	window int // of its relays
+
+	window   int // of its relays
+	election time.Duration
 }
 
 // newPost is on the broker that tests share, with its streams made.
@@ -36,7 +38,7 @@ func newPost(t *testing.T) *post {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := postAt(t, testkit.NATS(t), names)
+	p := postAt(t, testkit.NATS(t), names, 1)
 	if err := p.broker.Ensure(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -45,14 +47,14 @@ func newPost(t *testing.T) *post {
 }
 
 // postAt is on a broker of the test's own.
-func postAt(t *testing.T, url string, names events.Names) *post {
+func postAt(t *testing.T, url string, names events.Names, replicas int) *post {
 	t.Helper()
 	dsn := testkit.Database(t)
 	db, err := store.Open(store.Settings{DSN: dsn})
 	if err != nil {
 		t.Fatal(err)
 	}
-	b, err := broker.Connect(broker.Settings{URL: url, Name: t.Name(), Names: names, Log: zerolog.Nop()})
+	b, err := broker.Connect(broker.Settings{URL: url, Name: t.Name(), Names: names, Replicas: replicas, Log: zerolog.Nop()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -62,7 +64,7 @@ func postAt(t *testing.T, url string, names events.Names) *post {
 }
 
 func (p *post) relay() (stop func()) {
-	r := &relay.Relay{DB: p.db, Broker: p.broker, Lock: p.broker.Names().Wake(), Window: p.window, Log: zerolog.Nop()}
+	r := &relay.Relay{DB: p.db, Broker: p.broker, Lock: p.broker.Names().Wake(), Window: p.window, Election: p.election, Log: zerolog.Nop()}
 	ctx, cancel := context.WithCancel(context.Background())
 	var ended sync.WaitGroup
 	ended.Go(func() { r.Run(ctx) })

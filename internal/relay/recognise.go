@@ -56,11 +56,12 @@ func (m *memory) learn(created time.Time, last uint64) {
 // consumer that can't be had any more is scrapped first.
 func (r *Relay) recognise(ctx context.Context) error {
 	known := r.work.known()
-	if errors.Is(r.Broker.Ready(), broker.ErrSpoiled) {
-		r.Log.Warn().Msg("the broker can't read a consumer's state: its work stream is made anew")
+	if errors.Is(r.Broker.Ready(), broker.ErrSpoiled) || r.orphaned(ctx) {
+		r.Log.Warn().Msg("the broker can't open a consumer's store: the work stream is made anew")
 		if err := r.Broker.Scrap(ctx); err != nil {
 			return err
 		}
+		r.led = time.Now()
 	}
 	created, last, err := r.Broker.WorkState(ctx)
 	if broker.Missing(err) {
@@ -85,4 +86,19 @@ func (r *Relay) recognise(ctx context.Context) error {
 	r.deadCreated = time.Time{} // what the work stream lost, the dead stream may have lost too
 	r.Broker.Wake()
 	return nil
+}
+
+// orphaned reports whether a consumer has been without a leader for longer than any election takes. Where nobody can tell,
+// the time runs on.
+func (r *Relay) orphaned(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, askWithin)
+	defer cancel()
+	stage, err := r.Broker.Leaderless(ctx)
+	if err != nil {
+		return false
+	}
+	if stage == "" {
+		r.led = time.Now()
+	}
+	return time.Since(r.led) > r.Election
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"castad/events"
 	"castad/internal/broker"
@@ -23,7 +24,7 @@ func TestRelay_RefillsBrokerThatWentBack(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			nodes := testkit.StartBrokers(t, testkit.BrokerSettings{Nodes: 1})
-			p := postAt(t, nodes.URL(), events.DefaultNames)
+			p := postAt(t, nodes.URL(), events.DefaultNames, 1)
 			db, b := p.db, p.broker
 			measured(t, db, b)
 			filed := func(n int) {
@@ -66,7 +67,7 @@ func TestRelay_MakesStreamWithSpoiledConsumerAnew(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			nodes := testkit.StartBrokers(t, testkit.BrokerSettings{Nodes: 1})
-			p := postAt(t, nodes.URL(), events.DefaultNames)
+			p := postAt(t, nodes.URL(), events.DefaultNames, 1)
 			stop := p.relay()
 			if _, _, err := p.db.Submit(t.Context(), store.Submission{UserUUID: "u", Language: providers.Korean, Orientation: "vertical"}); err != nil {
 				t.Fatal(err)
@@ -79,10 +80,7 @@ func TestRelay_MakesStreamWithSpoiledConsumerAnew(t *testing.T) {
 				stop()
 			}
 			nodes.Stop(0)
-			state := filepath.Join(nodes.Store(0), "jetstream", "CASTAD", "streams", "CASTAD_WORK", "obs", "crawl", "o.dat")
-			if err := os.WriteFile(state, make([]byte, 40), 0o600); err != nil {
-				t.Fatal(err)
-			}
+			spoil(t, nodes, 0)
 			nodes.Start(0)
 			if !running {
 				testkit.Eventually(t, "the consumer can't be had", func() bool { return errors.Is(p.broker.Ensure(t.Context()), broker.ErrSpoiled) })
@@ -91,6 +89,47 @@ func TestRelay_MakesStreamWithSpoiledConsumerAnew(t *testing.T) {
 			testkit.Eventually(t, "the work is delivered again", func() bool { return crawl() == taken })
 			testkit.Eventually(t, "the relay is ready", func() bool { return p.broker.Ready() == nil })
 		})
+	}
+}
+
+// The power of all three machines is cut. With a majority of a consumer's states spoiled it has no leader any more, and
+// nobody says why.
+func TestRelay_MakesStreamOfLeaderlessConsumerAnew(t *testing.T) {
+	t.Parallel()
+	nodes := testkit.StartBrokers(t, testkit.BrokerSettings{Nodes: 3})
+	p := postAt(t, nodes.URL(), events.DefaultNames, 3)
+	p.election = 3 * time.Second
+	p.relay()
+	if _, _, err := p.db.Submit(t.Context(), store.Submission{UserUUID: "u", Language: providers.Korean, Orientation: "vertical"}); err != nil {
+		t.Fatal(err)
+	}
+	crawl := func() string { return testkit.Take(p.broker.Consumer(t.Context(), events.Crawl)) }
+	var taken string
+	testkit.Eventually(t, "the work is delivered", func() bool { taken = crawl(); return taken != "" })
+	testkit.Eventually(t, "the rows say that it was filed", func() bool { return settled(t, p.db) })
+	for node := range nodes.Len() {
+		nodes.Stop(node)
+	}
+	for node := range nodes.Len() - 1 {
+		spoil(t, nodes, node)
+	}
+	for node := range nodes.Len() {
+		nodes.Launch(node)
+	}
+	testkit.Eventually(t, "the work is delivered again", func() bool { return crawl() == taken })
+	nodes.Ready()
+	testkit.Eventually(t, "the relay is ready", func() bool { return p.broker.Ready() == nil })
+}
+
+// spoil makes the state of crawl's consumer unreadable on a node's disk.
+func spoil(t *testing.T, nodes *testkit.Brokers, node int) {
+	t.Helper()
+	state := filepath.Join(nodes.Store(node), "jetstream", "CASTAD", "streams", "CASTAD_WORK", "obs", "crawl", "o.dat")
+	if _, err := os.Stat(state); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(state, make([]byte, 40), 0o600); err != nil {
+		t.Fatal(err)
 	}
 }
 

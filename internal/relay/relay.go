@@ -24,6 +24,8 @@ type Relay struct {
 	Broker *broker.Broker
 	Lock   string // the name of the lock that makes it the only one; one a database
 	Window int    // rows read and published together; 0 means 500
+	// Election is how long a consumer of a cluster may be without a leader before its stream is made anew; 0 means 30 s.
+	Election time.Duration
 	// Metrics takes the gauges of what is owed and stranded; nil for none.
 	Metrics prometheus.Registerer
 	Log     zerolog.Logger
@@ -32,6 +34,7 @@ type Relay struct {
 	leading     atomic.Bool
 	work        memory    // of the work stream
 	deadCreated time.Time // of the dead stream as last compared with the rows
+	led         time.Time // when all consumers were last seen to have a leader, or may have had
 }
 
 const (
@@ -39,6 +42,7 @@ const (
 	standbyEvery = time.Second     // between two tries to become the one
 	guardEvery   = 2 * time.Second // between two looks at the lock and at the broker's identity
 	errorRest    = 500 * time.Millisecond
+	askWithin    = 2 * time.Second // a cluster without a leader answers late or never
 )
 
 // Ready returns nil when the broker and the database answer. A relay that stands by is ready.
@@ -51,6 +55,9 @@ func (r *Relay) Leading() bool { return r.leading.Load() }
 func (r *Relay) Run(ctx context.Context) {
 	if r.Window == 0 {
 		r.Window = 500
+	}
+	if r.Election == 0 {
+		r.Election = 30 * time.Second
 	}
 	var err error
 	if r.gauges, err = newGauges(r.Metrics); err != nil {
@@ -78,7 +85,7 @@ func (r *Relay) lead(ctx context.Context) error {
 	defer r.leading.Store(false)
 	r.gauges.lead()
 	defer r.gauges.rest()
-	r.deadCreated = time.Time{} // another relay may have left something undone
+	r.deadCreated, r.led = time.Time{}, time.Now() // another relay may have left something undone
 	r.Log.Info().Msg("relay publishes")
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return r.guard(ctx, lock) })
