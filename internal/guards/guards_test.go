@@ -50,7 +50,7 @@ var guards = []guard{
 	{"a stream whose consumer the broker can't open is made anew", "internal/relay/recognise.go",
 		"errors.Is(r.Broker.Ready(), broker.ErrSpoiled)", "errors.Is(r.Broker.Ready(), context.Canceled)", "internal/relay", "TestRelay_MakesStreamWithSpoiledConsumerAnew"},
 	{"so is one whose consumer has no leader any more", "internal/relay/recognise.go",
-		"return time.Since(r.led) > r.Election", "return false", "internal/relay", "TestRelay_MakesStreamOfLeaderlessConsumerAnew"},
+		"return time.Since(r.leaderless) > r.Election", "return false", "internal/relay", "TestRelay_MakesStreamOfLeaderlessConsumerAnew"},
 }
 
 func TestGuards(t *testing.T) {

@@ -73,15 +73,22 @@ func (p *post) relay() (stop func()) {
 	return stop
 }
 
+// submit has a task accepted, and returns its id.
+func (p *post) submit() string {
+	p.t.Helper()
+	task, _, err := p.db.Submit(p.t.Context(), store.Submission{UserUUID: "u", Language: providers.Korean, Orientation: "vertical"})
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return task
+}
+
 // letters gives the crawl of n tasks up, and returns the ids of the dead letters.
 func (p *post) letters(n int) []string {
 	p.t.Helper()
 	ids := make([]string, n)
 	for i := range ids {
-		task, _, err := p.db.Submit(p.t.Context(), store.Submission{UserUUID: "u", Language: providers.Korean, Orientation: "vertical"})
-		if err != nil {
-			p.t.Fatal(err)
-		}
+		task := p.submit()
 		claim, _, err := p.db.Claim(p.t.Context(), task, events.Crawl, "test", time.Minute, 5)
 		if err != nil {
 			p.t.Fatal(err)

@@ -61,7 +61,7 @@ func (r *Relay) recognise(ctx context.Context) error {
 		if err := r.Broker.Scrap(ctx); err != nil {
 			return err
 		}
-		r.led = time.Now()
+		r.leaderless = time.Time{}
 	}
 	created, last, err := r.Broker.WorkState(ctx)
 	if broker.Missing(err) {
@@ -88,17 +88,20 @@ func (r *Relay) recognise(ctx context.Context) error {
 	return nil
 }
 
-// orphaned reports whether a consumer has been without a leader for longer than any election takes. Where nobody can tell,
-// the time runs on.
+// orphaned reports whether a consumer is known to have been without a leader for longer than any election takes. A look
+// that nobody answers says nothing.
 func (r *Relay) orphaned(ctx context.Context) bool {
 	ctx, cancel := context.WithTimeout(ctx, askWithin)
 	defer cancel()
 	stage, err := r.Broker.Leaderless(ctx)
-	if err != nil {
+	switch {
+	case err != nil:
 		return false
+	case stage == "":
+		r.leaderless = time.Time{}
+		return false
+	case r.leaderless.IsZero():
+		r.leaderless = time.Now()
 	}
-	if stage == "" {
-		r.led = time.Now()
-	}
-	return time.Since(r.led) > r.Election
+	return time.Since(r.leaderless) > r.Election
 }

@@ -12,7 +12,6 @@ import (
 	"castad/events"
 	"castad/internal/broker"
 	"castad/internal/testkit"
-	"castad/providers"
 	"castad/store"
 )
 
@@ -30,9 +29,7 @@ func TestRelay_RefillsBrokerThatWentBack(t *testing.T) {
 			filed := func(n int) {
 				t.Helper()
 				for range n {
-					if _, _, err := db.Submit(t.Context(), store.Submission{UserUUID: "u", Language: providers.Korean, Orientation: "vertical"}); err != nil {
-						t.Fatal(err)
-					}
+					p.submit()
 				}
 			}
 			filed(2)
@@ -69,13 +66,7 @@ func TestRelay_MakesStreamWithSpoiledConsumerAnew(t *testing.T) {
 			nodes := testkit.StartBrokers(t, testkit.BrokerSettings{Nodes: 1})
 			p := postAt(t, nodes.URL(), events.DefaultNames, 1)
 			stop := p.relay()
-			if _, _, err := p.db.Submit(t.Context(), store.Submission{UserUUID: "u", Language: providers.Korean, Orientation: "vertical"}); err != nil {
-				t.Fatal(err)
-			}
-			crawl := func() string { return testkit.Take(p.broker.Consumer(t.Context(), events.Crawl)) }
-			var taken string
-			testkit.Eventually(t, "the work is delivered", func() bool { taken = crawl(); return taken != "" })
-			testkit.Eventually(t, "the rows say that it was filed", func() bool { return settled(t, p.db) })
+			taken := p.taken()
 			if !running {
 				stop()
 			}
@@ -86,7 +77,7 @@ func TestRelay_MakesStreamWithSpoiledConsumerAnew(t *testing.T) {
 				testkit.Eventually(t, "the consumer can't be had", func() bool { return errors.Is(p.broker.Ensure(t.Context()), broker.ErrSpoiled) })
 				p.relay()
 			}
-			testkit.Eventually(t, "the work is delivered again", func() bool { return crawl() == taken })
+			testkit.Eventually(t, "the work is delivered again", func() bool { return p.take() == taken })
 			testkit.Eventually(t, "the relay is ready", func() bool { return p.broker.Ready() == nil })
 		})
 	}
@@ -100,13 +91,7 @@ func TestRelay_MakesStreamOfLeaderlessConsumerAnew(t *testing.T) {
 	p := postAt(t, nodes.URL(), events.DefaultNames, 3)
 	p.election = 3 * time.Second
 	p.relay()
-	if _, _, err := p.db.Submit(t.Context(), store.Submission{UserUUID: "u", Language: providers.Korean, Orientation: "vertical"}); err != nil {
-		t.Fatal(err)
-	}
-	crawl := func() string { return testkit.Take(p.broker.Consumer(t.Context(), events.Crawl)) }
-	var taken string
-	testkit.Eventually(t, "the work is delivered", func() bool { taken = crawl(); return taken != "" })
-	testkit.Eventually(t, "the rows say that it was filed", func() bool { return settled(t, p.db) })
+	taken := p.taken()
 	for node := range nodes.Len() {
 		nodes.Stop(node)
 	}
@@ -116,10 +101,22 @@ func TestRelay_MakesStreamOfLeaderlessConsumerAnew(t *testing.T) {
 	for node := range nodes.Len() {
 		nodes.Launch(node)
 	}
-	testkit.Eventually(t, "the work is delivered again", func() bool { return crawl() == taken })
+	testkit.Eventually(t, "the work is delivered again", func() bool { return p.take() == taken })
 	nodes.Ready()
 	testkit.Eventually(t, "the relay is ready", func() bool { return p.broker.Ready() == nil })
 }
+
+// taken has a task submitted and its crawl delivered, and returns that message's subject.
+func (p *post) taken() (subject string) {
+	p.t.Helper()
+	p.submit()
+	testkit.Eventually(p.t, "the work is delivered", func() bool { subject = p.take(); return subject != "" })
+	testkit.Eventually(p.t, "the rows say that it was filed", func() bool { return settled(p.t, p.db) })
+	return subject
+}
+
+// take takes a message of crawl without an answer, and returns its subject, or "".
+func (p *post) take() string { return testkit.Take(p.broker.Consumer(p.t.Context(), events.Crawl)) }
 
 // spoil makes the state of crawl's consumer unreadable on a node's disk.
 func spoil(t *testing.T, nodes *testkit.Brokers, node int) {

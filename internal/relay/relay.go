@@ -34,7 +34,7 @@ type Relay struct {
 	leading     atomic.Bool
 	work        memory    // of the work stream
 	deadCreated time.Time // of the dead stream as last compared with the rows
-	led         time.Time // when all consumers were last seen to have a leader, or may have had
+	leaderless  time.Time // since when a consumer has had no leader; zero while all have one
 }
 
 const (
@@ -85,7 +85,7 @@ func (r *Relay) lead(ctx context.Context) error {
 	defer r.leading.Store(false)
 	r.gauges.lead()
 	defer r.gauges.rest()
-	r.deadCreated, r.led = time.Time{}, time.Now() // another relay may have left something undone
+	r.deadCreated, r.leaderless = time.Time{}, time.Time{} // another relay may have left something undone
 	r.Log.Info().Msg("relay publishes")
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return r.guard(ctx, lock) })
