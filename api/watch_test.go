@@ -39,7 +39,7 @@ func live(t *testing.T) *rig {
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		(&relay.Relay{DB: r.DB, Broker: b, Lock: names.Wake(), Log: zerolog.Nop()}).Run(t.Context())
+		(&relay.Relay{DB: r.DB, Broker: b, Lock: names.RelayLock(), Log: zerolog.Nop()}).Run(t.Context())
 	}()
 	t.Cleanup(func() { <-ended })
 	return r

@@ -79,8 +79,21 @@ func (n Names) ParseDead(subject string) (DeadRef, error) {
 	return DeadRef{Stage: Stage(parts[0]), TaskID: parts[1], DeadID: parts[2]}, nil
 }
 
-// Wake is the core subject that tells the relay to look at the rows now.
-func (n Names) Wake() string { return n.Subjects + "relay.wake" }
+// Owed is a kind of rows that the relay has to publish from.
+type Owed string
+
+// What the rows may owe to the broker.
+const (
+	OwedRuns  Owed = "runs"  // work messages, now or soon
+	OwedFacts Owed = "facts" // what happened
+	OwedDead  Owed = "dead"  // dead letters to file, or to take away
+)
+
+// Wake is the core subject that tells the relay to look at such rows now.
+func (n Names) Wake(owed Owed) string { return n.Subjects + "relay.wake." + string(owed) }
+
+// RelayLock is the name of the lock that the one relay holds which publishes.
+func (n Names) RelayLock() string { return n.Subjects + "relay.wake" }
 
 // ParseWork returns the stage and task of a work subject.
 func (n Names) ParseWork(subject string) (Stage, string, error) {

@@ -10,14 +10,17 @@ import (
 	"castad/internal/pipeline"
 )
 
-// Claim is a run in a worker's hands until its lease ends. Token is the fence: it was made for this claim alone, and
-// stands in the condition of every change that the worker makes.
+// Claim is a run in a worker's hands until its lease ends. Token is the fence: no other claim of this run ever has it
+// (claims of other runs that were made in the same transaction do), and it stands in the condition of every change that
+// the worker makes.
 type Claim struct {
 	Run
 	Task  Task
 	Token string
 	// Resumed says that the run was waiting for a provider: it is another look, not another attempt.
 	Resumed bool
+	// First says that nobody has claimed this revision before.
+	First bool
 }
 
 // Answer is what a look at the row says about a delivery.
@@ -34,22 +37,21 @@ const (
 const selectNewestRun = "SELECT " + runColumns + " FROM `stage_run` WHERE `task_id`=? AND `stage`=?" +
 	" ORDER BY `revision` DESC LIMIT 1 FOR UPDATE"
 
-const claimRun = "UPDATE `stage_run` SET `status`=?, `attempt`=?, `due_at`=DATE_ADD(NOW(6), INTERVAL ? MICROSECOND)," +
-	" `lease_until`=`due_at`, `lease_token`=?, `owner`=?, `filings`=0, `started_at`=COALESCE(`started_at`, NOW(6)), `version`=`version`+1" +
-	" WHERE `task_id`=? AND `stage`=? AND `revision`=?"
-
 // Claim tries to take the newest run of the stage. The attempt is counted here, before anything is looked at, so that
 // a run that kills its program is counted too. The locked task row lets one of many claimers win.
 // Errors: ErrNotFound when there is no such task.
 func (db *DB) Claim(ctx context.Context, taskID string, stage events.Stage, owner string, lease time.Duration, limit int) (Claim, Answer, error) {
 	var claim Claim
 	var answer Answer
-	err := db.InTx(ctx, func(tx *Tx) error {
+	err := db.together.do(ctx, ahead{taskID: taskID, stage: stage}, func(tx *Tx) error {
 		var err error
 		claim, answer, err = tx.claim(ctx, taskID, stage, owner, lease, limit)
 		return err
 	})
-	return claim, answer, err
+	if err != nil { // a claim that nobody waits for any more may still be under way
+		return Claim{}, Idle, err
+	}
+	return claim, answer, nil
 }
 
 func (tx *Tx) claim(ctx context.Context, taskID string, stage events.Stage, owner string, lease time.Duration, limit int) (Claim, Answer, error) {
@@ -57,9 +59,9 @@ func (tx *Tx) claim(ctx context.Context, taskID string, stage events.Stage, owne
 	if err != nil {
 		return Claim{}, Idle, err
 	}
-	var run Run
-	if err := tx.sql.GetContext(ctx, &run, selectNewestRun, taskID, stage); err != nil {
-		return Claim{}, Idle, fmt.Errorf("load %s of task %s: %w", stage, taskID, one(err))
+	run, err := tx.newestRun(ctx, task, stage)
+	if err != nil {
+		return Claim{}, Idle, err
 	}
 	if answer := lookAt(run, task.now); answer != Claimed {
 		return Claim{Run: run, Task: *task}, answer, nil
@@ -69,12 +71,14 @@ func (tx *Tx) claim(ctx context.Context, taskID string, stage events.Stage, owne
 		run.Attempt++
 		run.Status = pipeline.Processing
 	}
-	claim := Claim{Run: run, Task: *task, Token: newID(), Resumed: resumed}
-	_, err = tx.sql.ExecContext(ctx, claimRun, run.Status, run.Attempt, lease.Microseconds(), claim.Token, cut(owner, 128),
-		taskID, stage, run.Revision)
-	if err != nil {
-		return Claim{}, Idle, fmt.Errorf("claim %s of task %s: %w", stage, taskID, err)
+	claim := Claim{Run: run, Task: *task, Token: tx.token, Resumed: resumed, First: !run.StartedAt.Valid}
+	until := task.now.Add(lease)
+	sets := []set{{"`status`=?", run.Status}, {"`attempt`=?", run.Attempt}, {"`due_at`=?", until}, {"`filings`=?", 0},
+		{"`lease_token`=?", claim.Token}, {"`lease_until`=?", until}, {"`owner`=?", cut(owner, 128)}}
+	if claim.First {
+		sets = append(sets, set{"`started_at`=?", task.now})
 	}
+	tx.change(run, sets...)
 	if !resumed {
 		tx.setTask(task, pipeline.TaskProcessing, "", "")
 		tx.emitRun(task, run)
@@ -83,6 +87,23 @@ func (tx *Tx) claim(ctx context.Context, taskID string, stage events.Stage, owne
 		return claim, Exhausted, nil
 	}
 	return claim, Claimed, nil
+}
+
+// newestRun returns the newest run of a stage of a task that is locked, and locks it too: a call may be about to be sent
+// under its lease.
+func (tx *Tx) newestRun(ctx context.Context, task *Task, stage events.Stage) (Run, error) {
+	if runs, ok := tx.read[task.ID]; ok {
+		run, ok := find(runs, stage)
+		if !ok {
+			return Run{}, fmt.Errorf("load %s of task %s: %w", stage, task.ID, ErrNotFound)
+		}
+		return run, nil
+	}
+	var run Run
+	if err := tx.sql.GetContext(ctx, &run, selectNewestRun, task.ID, stage); err != nil {
+		return Run{}, fmt.Errorf("load %s of task %s: %w", stage, task.ID, one(err))
+	}
+	return run, nil
 }
 
 // lookAt says what a delivery for this run means now.

@@ -2,9 +2,7 @@ package store
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
-	"time"
 
 	"castad/events"
 	"castad/internal/pipeline"
@@ -21,7 +19,7 @@ func (db *DB) command(ctx context.Context, userUUID, taskID string, do func(tx *
 		if task.UserUUID != userUUID || task.Deleted {
 			return fmt.Errorf("task %s: %w", taskID, ErrNotFound)
 		}
-		runs, err := tx.runs(ctx, task)
+		runs, err := tx.newestRuns(ctx, task)
 		if err != nil {
 			return err
 		}
@@ -59,7 +57,8 @@ func (db *DB) Resume(ctx context.Context, userUUID, taskID string) error {
 		if err != nil {
 			return err
 		}
-		return tx.proceed(ctx, task, runs, stage, step)
+		tx.proceed(task, runs, stage, step)
+		return nil
 	})
 }
 
@@ -79,9 +78,7 @@ func (tx *Tx) retry(ctx context.Context, task *Task, runs []Run, stage events.St
 	if _, err := tx.resolveDead(ctx, run.DeadID.V, DeadReplayed); err != nil {
 		return err
 	}
-	if err := tx.want(ctx, task, run); err != nil {
-		return err
-	}
+	tx.want(task, run)
 	tx.setTask(task, pipeline.TaskProcessing, "", "")
 	return nil
 }
@@ -114,15 +111,13 @@ func (tx *Tx) rerun(ctx context.Context, task *Task, runs []Run, again []events.
 		}
 		run := Run{TaskID: task.ID, Stage: stage, Revision: old.Revision + 1, Status: pipeline.Pending, CreatedAt: task.now}
 		if i == 0 {
-			run.DueAt = sql.Null[time.Time]{V: task.now, Valid: true}
 			run.Edit = JSON[*Edit]{edit}
+			tx.due(task, &run)
 		}
 		fresh = append(fresh, run)
 	}
-	if err := tx.insertRuns(ctx, fresh); err != nil {
-		return err
-	}
-	task.Stage, task.dirty, tx.filed = again[0], true, true
+	tx.made = append(tx.made, fresh...)
+	task.Stage, task.dirty = again[0], true
 	tx.emitRun(task, fresh[0])
 	tx.setTask(task, pipeline.TaskProcessing, "", "")
 	return nil

@@ -57,7 +57,7 @@ func (tx *Tx) saveDead(ctx context.Context, task *Task, run Run, id string, from
 	if _, err := tx.sql.NamedExecContext(ctx, insertDead, letter); err != nil {
 		return fmt.Errorf("file dead letter of %s of task %s: %w", run.Stage, task.ID, err)
 	}
-	tx.filed = true
+	tx.dead = true
 	return nil
 }
 
@@ -77,7 +77,7 @@ func (tx *Tx) resolveDead(ctx context.Context, id, state string) (bool, error) {
 	if err != nil {
 		return false, fmt.Errorf("mark dead letter %s as %s: %w", id, state, err)
 	}
-	tx.filed = tx.filed || n > 0
+	tx.dead = tx.dead || n > 0
 	return n > 0, nil
 }
 
@@ -179,7 +179,7 @@ func (tx *Tx) replay(ctx context.Context, letter Dead) (bool, error) {
 	if err := tx.sql.GetContext(ctx, &state, lockDead, letter.ID); err != nil || state != DeadFiled {
 		return false, wrap(err, "lock dead letter "+letter.ID)
 	}
-	runs, err := tx.runs(ctx, task)
+	runs, err := tx.newestRuns(ctx, task)
 	if err != nil {
 		return false, err
 	}

@@ -113,19 +113,28 @@ func (db *DB) plan(ctx context.Context, c Claim, p Paid, try int, handle string)
 	if err != nil {
 		return Job{}, fmt.Errorf("encode the %s request: %w", p.Purpose, err)
 	}
+	job := Job{TaskID: c.TaskID, Stage: c.Stage, Revision: c.Revision, Purpose: p.Purpose, Try: try, Provider: p.Provider, Request: string(request),
+		Token: newToken(), Status: JobPlanned, Handle: handle, PriceMicros: p.PriceMicros, Metered: p.Metered, PlannedAt: time.Now().UTC()}
+	sum := sha256.Sum256(request)
 	err = db.InTx(ctx, func(tx *Tx) error {
 		if err := tx.fenced(ctx, c); err != nil {
 			return err
 		}
-		sum := sha256.Sum256(request)
-		_, err := tx.sql.ExecContext(ctx, insertJob, c.TaskID, c.Stage, c.Revision, p.Purpose, try, p.Provider, string(request),
-			hex.EncodeToString(sum[:]), newToken(), handle, p.PriceMicros, p.Metered)
+		res, err := tx.sql.ExecContext(ctx, insertJob, job.TaskID, job.Stage, job.Revision, job.Purpose, job.Try, job.Provider, job.Request,
+			hex.EncodeToString(sum[:]), job.Token, job.Handle, job.PriceMicros, job.Metered)
+		if err != nil {
+			return err
+		}
+		job.ID, err = res.LastInsertId()
 		return err
 	})
-	if err != nil && !duplicate(err) {
+	switch {
+	case duplicate(err):
+		return db.FindJob(ctx, c.Run, p.Purpose)
+	case err != nil:
 		return Job{}, fmt.Errorf("plan the %s call: %w", p.Purpose, err)
 	}
-	return db.FindJob(ctx, c.Run, p.Purpose)
+	return job, nil
 }
 
 const checkFence = "SELECT COUNT(*) FROM `stage_run` WHERE `task_id`=? AND `stage`=? AND `revision`=? AND `lease_token`=?" +
@@ -240,7 +249,7 @@ func (db *DB) Hint(ctx context.Context, provider, token, externalID string) erro
 		return fmt.Errorf("take a callback: %w", err)
 	}
 	if db.Nudge != nil {
-		db.Nudge()
+		db.Nudge(events.OwedRuns)
 	}
 	return nil
 }

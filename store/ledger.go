@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -158,9 +159,9 @@ const (
 
 // SettleJobs notes, with a run's end, what its accepted calls have cost: as charged, and otherwise as was expected.
 func (tx *Tx) SettleJobs(ctx context.Context, run Run, charges []Charge) error {
-	var jobs []Job
-	if err := tx.sql.SelectContext(ctx, &jobs, selectAccepted, run.TaskID, run.Stage, run.Revision); err != nil {
-		return fmt.Errorf("list the accepted jobs of %s of task %s: %w", run.Stage, run.TaskID, err)
+	jobs, err := tx.acceptedJobs(ctx, run)
+	if err != nil {
+		return err
 	}
 	for _, job := range jobs {
 		for _, charge := range charges {
@@ -177,6 +178,18 @@ func (tx *Tx) SettleJobs(ctx context.Context, run Run, charges []Charge) error {
 		}
 	}
 	return nil
+}
+
+// acceptedJobs returns the jobs of a run that a provider has accepted and that aren't settled.
+func (tx *Tx) acceptedJobs(ctx context.Context, run Run) ([]Job, error) {
+	if _, ok := tx.read[run.TaskID]; ok {
+		return slices.DeleteFunc(slices.Clone(tx.accepted), func(j Job) bool { return j.Stage != run.Stage || j.Revision != run.Revision }), nil
+	}
+	var jobs []Job
+	if err := tx.sql.SelectContext(ctx, &jobs, selectAccepted, run.TaskID, run.Stage, run.Revision); err != nil {
+		return nil, fmt.Errorf("list the accepted jobs of %s of task %s: %w", run.Stage, run.TaskID, err)
+	}
+	return jobs, nil
 }
 
 const selectStatus = "SELECT `status` FROM `stage_run` WHERE `task_id`=? AND `stage`=? AND `revision`=?"

@@ -45,13 +45,7 @@ const CodeOutcomeUnknown = "outcome_unknown"
 // the unique key of provider_job and the claim's fence: whoever finds a job that was sent asks the provider instead of
 // paying again. Errors: what Call was refused with; fault Uncertain with CodeOutcomeUnknown; ErrLeaseLost.
 func (db *DB) PayOnce(ctx context.Context, c Claim, p Paid) (Job, error) {
-	job, err := db.FindJob(ctx, c.Run, p.Purpose)
-	switch {
-	case errors.Is(err, ErrNotFound):
-		job, err = db.plan(ctx, c, p, 1, "")
-	case err == nil && (job.Status == JobRefused || job.Status == JobFailed):
-		job, err = db.plan(ctx, c, p, job.Try+1, "")
-	}
+	job, err := db.planned(ctx, c, p)
 	if err != nil {
 		return Job{}, err
 	}
@@ -64,6 +58,23 @@ func (db *DB) PayOnce(ctx context.Context, c Claim, p Paid) (Job, error) {
 		return job, nil
 	}
 	return db.call(ctx, c, p, job)
+}
+
+// planned returns the last try of a call, or plans the first one, or the one after a try that has come to nothing. Who is
+// the first to claim a run plans at once: the unique key tells him where he isn't the first to plan.
+func (db *DB) planned(ctx context.Context, c Claim, p Paid) (job Job, err error) {
+	if c.First {
+		job, err = db.plan(ctx, c, p, 1, "")
+	} else {
+		job, err = db.FindJob(ctx, c.Run, p.Purpose)
+	}
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return db.plan(ctx, c, p, 1, "")
+	case err == nil && (job.Status == JobRefused || job.Status == JobFailed):
+		return db.plan(ctx, c, p, job.Try+1, "")
+	}
+	return job, err
 }
 
 const (
@@ -260,7 +271,7 @@ func (db *DB) DecideToFail(ctx context.Context, jobID int64) error {
 		if err := tx.conclude(ctx, job, "estimate", job.PriceMicros); err != nil {
 			return err
 		}
-		runs, err := tx.runs(ctx, task)
+		runs, err := tx.newestRuns(ctx, task)
 		if err != nil {
 			return err
 		}

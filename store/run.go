@@ -29,6 +29,8 @@ type Run struct {
 	CreatedAt  time.Time           `db:"created_at"`
 	StartedAt  sql.Null[time.Time] `db:"started_at"`
 	FinishedAt sql.Null[time.Time] `db:"finished_at"`
+
+	filings int // to be written with it
 }
 
 // Edit is what a person changed when asking for a rerun; one field is set, by the stage.
@@ -60,8 +62,11 @@ func newest(all []Run) []Run {
 	return runs
 }
 
-// runs returns the newest run of each stage of a task that is locked.
-func (tx *Tx) runs(ctx context.Context, task *Task) ([]Run, error) {
+// newestRuns returns the newest run of each stage of a task that is locked.
+func (tx *Tx) newestRuns(ctx context.Context, task *Task) ([]Run, error) {
+	if runs, ok := tx.read[task.ID]; ok {
+		return runs, nil
+	}
 	var all []Run
 	if err := tx.sql.SelectContext(ctx, &all, selectRuns, task.ID); err != nil {
 		return nil, fmt.Errorf("load runs of task %s: %w", task.ID, err)
@@ -87,45 +92,54 @@ func find(runs []Run, stage events.Stage) (Run, bool) {
 	return Run{}, false
 }
 
-const insertRuns = "INSERT INTO `stage_run` (`task_id`,`stage`,`revision`,`status`,`due_at`,`edit`,`created_at`) VALUES " +
-	"(:task_id,:stage,:revision,:status,:due_at,:edit,:created_at)"
-
-func (tx *Tx) insertRuns(ctx context.Context, runs []Run) error {
-	if _, err := tx.sql.NamedExecContext(ctx, insertRuns, runs); err != nil {
-		return fmt.Errorf("write runs: %w", err)
-	}
-	return nil
-}
-
-const wantRun = "UPDATE `stage_run` SET `status`='pending', `due_at`=?, `filings`=0, `attempt`=0, `lease_token`=NULL," +
-	" `code`='', `reason`='', `dead_id`=NULL, `finished_at`=NULL, `version`=`version`+1" +
-	" WHERE `task_id`=? AND `stage`=? AND `revision`=?"
-
-// want makes a run due now, from its first attempt: the relay files it after the commit.
-func (tx *Tx) want(ctx context.Context, task *Task, run Run) error {
-	if _, err := tx.sql.ExecContext(ctx, wantRun, task.now, run.TaskID, run.Stage, run.Revision); err != nil {
-		return fmt.Errorf("want %s of task %s: %w", run.Stage, run.TaskID, err)
-	}
+// want makes a run due now, from its first attempt. One that was pending before is
+// so still, which is no news: that the stage before it is completed says it all.
+func (tx *Tx) want(task *Task, run Run) {
+	news := run.Status != pipeline.Pending
 	run.Status, run.Attempt, run.Code, run.Reason = pipeline.Pending, 0, "", ""
-	task.Stage, task.dirty, tx.filed = run.Stage, true, true
-	tx.emitRun(task, run)
-	return nil
+	tx.due(task, &run)
+	tx.change(run, append(freed(run), set{"`attempt`=?", 0}, set{"`dead_id`=?", nil}, set{"`finished_at`=?", nil})...)
+	task.Stage, task.dirty = run.Stage, true
+	if news {
+		tx.emitRun(task, run)
+	}
 }
 
-const endRun = "UPDATE `stage_run` SET `status`=?, `due_at`=NULL, `lease_token`=NULL, `finished_at`=?, `version`=`version`+1" +
-	" WHERE `task_id`=? AND `stage`=? AND `revision`=?"
+// due makes a run one that is to be claimed as soon as it can. Either the relay files it, or this process does after the
+// commit; then the row says that it was filed already, and the relay files it once more only if nobody claims it soon.
+func (tx *Tx) due(task *Task, run *Run) {
+	run.DueAt, run.filings = at(task.now), 0
+	if tx.files {
+		tx.wanted = append(tx.wanted, Due{TaskID: run.TaskID, Stage: run.Stage, Revision: run.Revision, Status: string(run.Status),
+			Attempt: run.Attempt, DueAt: task.now, Traceparent: task.Traceparent})
+		run.DueAt, run.filings = at(task.now.Add(time.Second<<filedAtOnce)), filedAtOnce
+	}
+	tx.filed = tx.filed || !tx.files
+}
+
+// filedAtOnce are the filings of a run that was filed at once: after 2^filings seconds without a claim the relay looks after it.
+const filedAtOnce = 2
+
+// freed are the assignments that take a run out of a worker's hands: its status with what is said of it, and when it is due.
+func freed(run Run) []set {
+	return []set{{"`status`=?", run.Status}, {"`due_at`=?", run.DueAt}, {"`filings`=?", run.filings}, {"`lease_token`=?", nil},
+		{"`code`=?", run.Code}, {"`reason`=?", cut(run.Reason, 1000)}}
+}
+
+// never is the time of what hasn't happened.
+var never sql.Null[time.Time]
+
+func at(when time.Time) sql.Null[time.Time] { return sql.Null[time.Time]{V: when, Valid: true} }
 
 // end takes a run out of everyone's hands: whoever works on it finds its lease gone and can't save.
 func (tx *Tx) end(ctx context.Context, task *Task, run Run, status pipeline.Status) error {
-	if _, err := tx.sql.ExecContext(ctx, endRun, status, task.now, run.TaskID, run.Stage, run.Revision); err != nil {
-		return fmt.Errorf("end %s of task %s: %w", run.Stage, run.TaskID, err)
-	}
 	if run.StartedAt.Valid { // what it has ordered is charged, whether anybody takes it or not
 		if err := tx.SettleJobs(ctx, run, nil); err != nil {
 			return err
 		}
 	}
-	run.Status = status
+	run.Status, run.DueAt, run.filings = status, never, 0
+	tx.change(run, append(freed(run), set{"`finished_at`=?", task.now})...)
 	tx.emitRun(task, run)
 	return nil
 }

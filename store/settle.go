@@ -16,7 +16,7 @@ func (tx *Tx) held(ctx context.Context, c Claim) (*Task, []Run, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	runs, err := tx.runs(ctx, task)
+	runs, err := tx.newestRuns(ctx, task)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -30,7 +30,7 @@ func (tx *Tx) held(ctx context.Context, c Claim) (*Task, []Run, error) {
 // Complete saves a result: save writes its rows, the run is completed (or held), and what follows is wanted, all in one
 // transaction. Errors: ErrLeaseLost, and then nothing is saved.
 func (db *DB) Complete(ctx context.Context, c Claim, save func(tx *Tx) error) error {
-	return db.InTx(ctx, func(tx *Tx) error {
+	return db.together.do(ctx, ahead{taskID: c.TaskID}, func(tx *Tx) error {
 		task, runs, err := tx.held(ctx, c)
 		if err != nil {
 			return err
@@ -38,28 +38,22 @@ func (db *DB) Complete(ctx context.Context, c Claim, save func(tx *Tx) error) er
 		if err := save(tx); err != nil {
 			return err
 		}
-		return tx.proceed(ctx, task, runs, c.Stage, pipeline.Follow(task.rules(runs), c.Stage))
+		tx.proceed(task, runs, c.Stage, pipeline.Follow(task.rules(runs), c.Stage))
+		return nil
 	})
 }
 
-const completeRun = "UPDATE `stage_run` SET `status`=?, `due_at`=NULL, `lease_token`=NULL, `code`='', `reason`=''," +
-	" `finished_at`=?, `version`=`version`+1 WHERE `task_id`=? AND `stage`=? AND `revision`=?"
-
 // proceed applies what follows a result or a resume.
-func (tx *Tx) proceed(ctx context.Context, task *Task, runs []Run, stage events.Stage, step pipeline.Step) error {
+func (tx *Tx) proceed(task *Task, runs []Run, stage events.Stage, step pipeline.Step) {
 	run, _ := find(runs, stage)
 	run.Status, run.Code, run.Reason = step.Run, "", ""
-	if _, err := tx.sql.ExecContext(ctx, completeRun, run.Status, task.now, task.ID, stage, run.Revision); err != nil {
-		return fmt.Errorf("complete %s of task %s: %w", stage, task.ID, err)
-	}
+	run.DueAt, run.filings = never, 0
+	tx.change(run, append(freed(run), set{"`finished_at`=?", task.now})...)
 	tx.emitRun(task, run)
 	if next, ok := find(runs, step.Want); ok {
-		if err := tx.want(ctx, task, next); err != nil {
-			return err
-		}
+		tx.want(task, next)
 	}
 	tx.setTask(task, step.Task, task.Code, task.Reason)
-	return nil
 }
 
 const waitRun = "UPDATE `stage_run` SET `status`='waiting', `attempt`=?, `due_at`=DATE_ADD(NOW(6), INTERVAL ? MICROSECOND)," +
@@ -73,28 +67,23 @@ func (db *DB) Wait(ctx context.Context, c Claim, rest time.Duration, code, reaso
 	if c.Resumed && c.Code == code {
 		return db.waitOn(ctx, c, rest)
 	}
-	return db.InTx(ctx, func(tx *Tx) error {
+	return db.together.do(ctx, ahead{taskID: c.TaskID}, func(tx *Tx) error {
 		task, runs, err := tx.held(ctx, c)
 		if err != nil {
 			return err
 		}
 		run, _ := find(runs, c.Stage)
-		if err := tx.rest(ctx, c, rest, code, reason); err != nil {
-			return err
-		}
 		run.Status, run.Code, run.Reason = pipeline.Waiting, code, reason
+		tx.rest(task, run, rest)
 		tx.emitRun(task, run)
 		return nil
 	})
 }
 
-func (tx *Tx) rest(ctx context.Context, c Claim, rest time.Duration, code, reason string) error {
-	_, err := tx.sql.ExecContext(ctx, waitRun, 0, rest.Microseconds(), code, cut(reason, 1000),
-		c.TaskID, c.Stage, c.Revision, c.Token)
-	if err != nil {
-		return fmt.Errorf("let %s of task %s wait: %w", c.Stage, c.TaskID, err)
-	}
-	return nil
+// rest puts a run to rest; its attempts begin anew.
+func (tx *Tx) rest(task *Task, run Run, rest time.Duration) {
+	run.DueAt, run.filings = at(task.now.Add(rest)), 0
+	tx.change(run, append(freed(run), set{"`attempt`=?", 0})...)
 }
 
 // waitOn is another look that found the provider still working: one statement, no event.
@@ -122,7 +111,7 @@ type Origin struct {
 // Fail settles a failed attempt as the verdict says: pending again after a rest, waiting for word about a paid call, or
 // failed for good with its dead letter, in one transaction. Errors: ErrLeaseLost.
 func (db *DB) Fail(ctx context.Context, c Claim, v pipeline.Verdict, f *fault.Error, from Origin) error {
-	return db.InTx(ctx, func(tx *Tx) error {
+	return db.together.do(ctx, ahead{taskID: c.TaskID}, func(tx *Tx) error {
 		task, runs, err := tx.held(ctx, c)
 		if err != nil {
 			return err
@@ -137,49 +126,40 @@ func (db *DB) Fail(ctx context.Context, c Claim, v pipeline.Verdict, f *fault.Er
 			if !c.Resumed || c.Code != v.Code {
 				tx.emitRun(task, run)
 			}
-			return tx.rest(ctx, c, db.askAgain, v.Code, run.Reason)
+			tx.rest(task, run, db.askAgain)
+			return nil
 		}
-		return tx.again(ctx, task, run, v)
+		tx.again(task, run, v)
+		return nil
 	})
 }
 
-const againRun = "UPDATE `stage_run` SET `status`='pending', `attempt`=?, `due_at`=?, `lease_token`=NULL, `filings`=0," +
-	" `code`=?, `reason`=?, `version`=`version`+1 WHERE `task_id`=? AND `stage`=? AND `revision`=?"
-
-func (tx *Tx) again(ctx context.Context, task *Task, run Run, v pipeline.Verdict) error {
+// again lets a run be tried once more, later.
+func (tx *Tx) again(task *Task, run Run, v pipeline.Verdict) {
 	due := task.now.Add(v.After)
 	if !v.Until.IsZero() {
 		due = v.Until
 	}
-	attempt := run.Attempt
-	if v.GiveBack {
-		attempt = max(attempt-1, 0)
-	}
-	_, err := tx.sql.ExecContext(ctx, againRun, attempt, due, run.Code, run.Reason, run.TaskID, run.Stage, run.Revision)
-	if err != nil {
-		return fmt.Errorf("try %s of task %s again: %w", run.Stage, run.TaskID, err)
-	}
 	run.Status, tx.filed = pipeline.Pending, true
 	tx.emitRun(task, run)
-	return nil
+	if v.GiveBack {
+		run.Attempt = max(run.Attempt-1, 0)
+	}
+	run.DueAt, run.filings = at(due), 0
+	tx.change(run, append(freed(run), set{"`attempt`=?", run.Attempt})...)
 }
 
-const failRun = "UPDATE `stage_run` SET `status`='failed', `due_at`=NULL, `lease_token`=NULL, `code`=?, `reason`=?," +
-	" `dead_id`=?, `finished_at`=?, `version`=`version`+1 WHERE `task_id`=? AND `stage`=? AND `revision`=?"
-
+// giveUp fails a run for good, with its dead letter.
 func (tx *Tx) giveUp(ctx context.Context, task *Task, run Run, from Origin) error {
 	dead := newID()
-	_, err := tx.sql.ExecContext(ctx, failRun, run.Code, run.Reason, dead, task.now, run.TaskID, run.Stage, run.Revision)
-	if err != nil {
-		return fmt.Errorf("fail %s of task %s: %w", run.Stage, run.TaskID, err)
-	}
 	if err := tx.SettleJobs(ctx, run, nil); err != nil {
 		return err
 	}
 	if err := tx.saveDead(ctx, task, run, dead, from); err != nil {
 		return err
 	}
-	run.Status = pipeline.Failed
+	run.Status, run.DueAt, run.filings = pipeline.Failed, never, 0
+	tx.change(run, append(freed(run), set{"`dead_id`=?", dead}, set{"`finished_at`=?", task.now})...)
 	tx.emitRun(task, run)
 	tx.setTask(task, pipeline.TaskFailed, run.Code, run.Reason)
 	return nil
@@ -199,7 +179,7 @@ func (db *DB) Release(ctx context.Context, c Claim) error {
 		return fmt.Errorf("release %s of task %s: %w", c.Stage, c.TaskID, err)
 	}
 	if db.Nudge != nil {
-		db.Nudge()
+		db.Nudge(events.OwedRuns)
 	}
 	return nil
 }

@@ -16,6 +16,8 @@ import (
 
 	"github.com/go-sql-driver/mysql"
 	"github.com/jmoiron/sqlx"
+
+	"castad/events"
 )
 
 // ErrNotFound is returned by Load… and by commands on something that isn't there, or isn't the asker's.
@@ -43,10 +45,14 @@ type Settings struct {
 type DB struct {
 	sql *sqlx.DB
 	// Nudge is called after a commit that left something for the relay to publish. It must not block. May be nil.
-	Nudge func()
+	Nudge func(events.Owed)
+	// File is called after a commit with each run that became due by it, to have it filed without the relay. It must not
+	// block, and may fail: the relay files what nobody claims. May be nil: then the relay files all.
+	File func(Due)
 
 	flight, askAgain time.Duration
 	caps             Caps
+	together         together
 }
 
 // Open prepares a pool; it doesn't connect yet, so that a program can start before its database.
@@ -57,6 +63,7 @@ func Open(s Settings) (*DB, error) {
 	}
 	cfg.ParseTime, cfg.Loc = true, time.UTC
 	cfg.InterpolateParams = true // one round trip a statement instead of three
+	cfg.MultiStatements = true   // and fewer still (batch, readAhead); all values come as parameters
 	if cfg.Params == nil {
 		cfg.Params = map[string]string{}
 	}
@@ -87,7 +94,9 @@ func Open(s Settings) (*DB, error) {
 	pool.SetMaxOpenConns(open)
 	pool.SetMaxIdleConns(idle)
 	pool.SetConnMaxLifetime(lifetime)
-	return &DB{sql: sqlx.NewDb(pool, "mysql"), flight: cmp.Or(s.Flight, 30*time.Second), askAgain: cmp.Or(s.AskAgain, 30*time.Second), caps: s.Caps}, nil
+	db := &DB{sql: sqlx.NewDb(pool, "mysql"), flight: cmp.Or(s.Flight, 30*time.Second), askAgain: cmp.Or(s.AskAgain, 30*time.Second), caps: s.Caps}
+	db.together.open(db)
+	return db, nil
 }
 
 // Ping checks that the database answers and has our schema.

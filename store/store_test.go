@@ -112,9 +112,9 @@ func TestTask_RunsToItsEnd(t *testing.T) {
 	if task != pipeline.TaskCompleted {
 		t.Errorf("task is %s: %s", task, runs)
 	}
-	want := []string{"task.submitted", "task.processing", "crawl.processing", "crawl.completed", "intel.pending", "intel.processing",
-		"intel.completed", "lyric.pending", "lyric.processing", "lyric.completed", "song.pending", "song.processing", "song.completed",
-		"video.pending", "video.processing", "video.completed", "upload.pending", "upload.processing", "upload.completed", "task.completed"}
+	want := []string{"task.submitted", "task.processing", "crawl.processing", "crawl.completed", "intel.processing",
+		"intel.completed", "lyric.processing", "lyric.completed", "song.processing", "song.completed",
+		"video.processing", "video.completed", "upload.processing", "upload.completed", "task.completed"}
 	if diff := cmp.Diff(want, ordered(t, db, id)); diff != "" {
 		t.Errorf("events (-want +got):\n%s", diff)
 	}

@@ -3,12 +3,10 @@ package store
 import (
 	"context"
 	"crypto/sha256"
-	"database/sql"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"time"
 
 	"castad/events"
 	"castad/internal/pipeline"
@@ -52,7 +50,7 @@ func (db *DB) Submit(ctx context.Context, s Submission) (taskID string, fresh bo
 		return "", false, err
 	}
 	taskID = newID()
-	err = db.InTx(ctx, func(tx *Tx) error { return tx.submit(ctx, s, taskID, hash) })
+	err = db.together.do(ctx, ahead{}, func(tx *Tx) error { tx.submit(s, taskID, hash); return nil })
 	if duplicate(err) && s.IdempotencyKey != "" {
 		taskID, err = db.submitted(ctx, s, hash)
 		return taskID, false, err
@@ -88,47 +86,55 @@ func (db *DB) submitted(ctx context.Context, s Submission, hash string) (string,
 	return row.TaskID, nil
 }
 
-const (
-	insertKey = "INSERT INTO `idempotency_key` (`user_uuid`,`idempotency_key`,`request_hash`,`task_id`,`created_at`)" +
-		" VALUES (?,?,?,?,NOW(6))"
-	insertTask = "INSERT INTO `task` (`task_id`,`user_uuid`,`status`,`stage`,`language`,`source`,`music`,`publish`,`holds`," +
-		"`orientation`,`callback_url`,`estimate_micros`,`traceparent`,`created_at`,`updated_at`) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
-)
-
-func (tx *Tx) submit(ctx context.Context, s Submission, taskID, hash string) error {
-	if s.IdempotencyKey != "" {
-		if _, err := tx.sql.ExecContext(ctx, insertKey, s.UserUUID, s.IdempotencyKey, hash, taskID); err != nil {
-			return fmt.Errorf("keep idempotency key: %w", err)
-		}
-	}
-	var now time.Time
-	if err := tx.sql.GetContext(ctx, &now, "SELECT NOW(6)"); err != nil {
-		return fmt.Errorf("read the clock: %w", err)
-	}
-	task := &Task{ID: taskID, UserUUID: s.UserUUID, Status: pipeline.TaskPending, Stage: events.Crawl, Language: s.Language,
-		Traceparent: s.Traceparent, now: now}
-	_, err := tx.sql.ExecContext(ctx, insertTask, taskID, s.UserUUID, task.Status, task.Stage, s.Language, JSON[Source]{s.Source},
-		JSON[Music]{s.Music}, JSON[[]Target]{notNil(s.Publish)}, JSON[[]string]{notNil(s.Holds)}, s.Orientation,
-		s.CallbackURL, s.EstimateMicros, s.Traceparent, now, now)
-	if err != nil {
-		return fmt.Errorf("write task: %w", err)
-	}
-	tx.tasks[taskID] = task
-	tx.emit(task, events.TaskScope, "submitted", Run{})
-	tx.filed = true
-	return tx.insertRuns(ctx, firstRuns(task, len(s.Publish) > 0))
+// birth is a task that a transaction makes.
+type birth struct {
+	Submission
+	task *Task
+	hash string // of the submission, for its idempotency key
 }
 
-func firstRuns(task *Task, publish bool) []Run {
-	var runs []Run
-	for _, r := range pipeline.Begin(publish) {
+// submit makes a task, with its runs.
+func (tx *Tx) submit(s Submission, taskID, hash string) {
+	task := &Task{ID: taskID, UserUUID: s.UserUUID, Status: pipeline.TaskPending, Stage: events.Crawl, Language: s.Language,
+		Traceparent: s.Traceparent, now: tx.now}
+	tx.births = append(tx.births, birth{Submission: s, task: task, hash: hash})
+	tx.tasks[taskID] = task
+	tx.emit(task, events.TaskScope, "submitted", Run{})
+	task.dirty = false // it is written as it is now
+	for _, r := range pipeline.Begin(len(s.Publish) > 0) {
 		run := Run{TaskID: task.ID, Stage: r.Stage, Revision: r.Revision, Status: r.Status, CreatedAt: task.now}
 		if r.Stage == events.Crawl {
-			run.DueAt = sql.Null[time.Time]{V: task.now, Valid: true}
+			tx.due(task, &run)
 		}
-		runs = append(runs, run)
+		tx.made = append(tx.made, run)
 	}
-	return runs
+}
+
+const (
+	insertKeys = "INSERT INTO `idempotency_key` (`user_uuid`,`idempotency_key`,`request_hash`,`task_id`,`created_at`) VALUES "
+	insertKey  = "(?,?,?,?,?)"
+
+	insertTasks = "INSERT INTO `task` (`task_id`,`user_uuid`,`status`,`stage`,`language`,`source`,`music`,`publish`,`holds`," +
+		"`orientation`,`callback_url`,`event_seq`,`estimate_micros`,`traceparent`,`created_at`,`updated_at`) VALUES "
+	insertTask = "(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
+)
+
+// saveBirths writes new tasks, and before them their keys: one that is there already ends the transaction.
+func (b *batch) saveBirths(parts []*Tx) {
+	var keys, tasks []any
+	for _, tx := range parts {
+		for _, made := range tx.births {
+			s, t := made.Submission, made.task
+			if s.IdempotencyKey != "" {
+				keys = append(keys, s.UserUUID, s.IdempotencyKey, made.hash, t.ID, t.now)
+			}
+			tasks = append(tasks, t.ID, t.UserUUID, t.Status, t.Stage, t.Language, JSON[Source]{s.Source}, JSON[Music]{s.Music},
+				JSON[[]Target]{notNil(s.Publish)}, JSON[[]string]{notNil(s.Holds)}, s.Orientation, s.CallbackURL, t.EventSeq,
+				s.EstimateMicros, t.Traceparent, t.now, t.now)
+		}
+	}
+	b.insert(insertKeys, insertKey, keys)
+	b.insert(insertTasks, insertTask, tasks)
 }
 
 func notNil[T any](list []T) []T {

@@ -38,8 +38,22 @@ type Task struct {
 	StoreName   string              `db:"store_name"` // of its place, once it is crawled; filled in by ListTasks alone
 
 	now   time.Time // the database's clock when it was locked
+	was   was
 	dirty bool
 	costs int64 // what this transaction adds to Cost
+}
+
+// was is what a task was when it was locked, of all that may change.
+type was struct {
+	seq     int64
+	status  pipeline.TaskStatus
+	stage   events.Stage
+	deleted bool
+}
+
+// locked notes how a task is before it is changed.
+func (t *Task) locked(now time.Time) {
+	t.now, t.was = now, was{seq: t.EventSeq, status: t.Status, stage: t.Stage, deleted: t.Deleted}
 }
 
 // Source is what was submitted: one of a URL, a search hit, or a place given by hand.
@@ -75,7 +89,7 @@ type Target struct {
 const taskColumns = "`task_id`,`user_uuid`,`status`,`stage`,`language`,`source`,`music`,`publish`,`holds`,`orientation`," +
 	"`callback_url`,`event_seq`,`estimate_micros`,`cost_micros`,`code`,`reason`,`traceparent`,`is_deleted`,`created_at`,`updated_at`,`finished_at`"
 
-const lockTask = "SELECT " + taskColumns + ", NOW(6) AS `now` FROM `task` WHERE `task_id` = ? FOR UPDATE"
+const lockOneTask = "SELECT " + taskColumns + ", NOW(6) AS `now` FROM `task` WHERE `task_id` = ? FOR UPDATE"
 
 // lockTask reads a task and keeps all others from changing it until the transaction ends. Every change of a task or
 // of its runs begins with it, which is what makes the order of a task's events the order of the commits.
@@ -87,28 +101,13 @@ func (tx *Tx) lockTask(ctx context.Context, taskID string) (*Task, error) {
 		Task
 		Now time.Time `db:"now"`
 	}
-	if err := tx.sql.GetContext(ctx, &row, lockTask, taskID); err != nil {
+	if err := tx.sql.GetContext(ctx, &row, lockOneTask, taskID); err != nil {
 		return nil, fmt.Errorf("lock task %s: %w", taskID, one(err))
 	}
 	task := row.Task
-	task.now = row.Now
+	task.locked(row.Now)
 	tx.tasks[taskID] = &task
 	return &task, nil
-}
-
-const updateTask = "UPDATE `task` SET `status`=?,`stage`=?,`event_seq`=?,`code`=?,`reason`=?,`is_deleted`=?," +
-	"`updated_at`=?,`finished_at`=?,`cost_micros`=`cost_micros`+? WHERE `task_id`=?"
-
-func (tx *Tx) saveTask(ctx context.Context, t *Task) error {
-	if !t.dirty {
-		return nil
-	}
-	_, err := tx.sql.ExecContext(ctx, updateTask, t.Status, t.Stage, t.EventSeq, t.Code, cut(t.Reason, 1000), t.Deleted,
-		t.now, t.FinishedAt, t.costs, t.ID)
-	if err != nil {
-		return fmt.Errorf("save task %s: %w", t.ID, err)
-	}
-	return nil
 }
 
 // rules returns the task as internal/pipeline sees it.

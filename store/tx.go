@@ -10,19 +10,28 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/jmoiron/sqlx"
 
 	"castad/events"
 	"castad/internal/pipeline"
 )
 
-// Tx is one transaction. Changes of tasks and their events are gathered in it and written in few statements at its
-// end. It isn't safe for concurrent use.
+// Tx is one caller's part of a transaction, which may be the whole. Changes of tasks and runs and their events are
+// gathered in it and written in few statements at the transaction's end. It isn't safe for concurrent use.
 type Tx struct {
-	sql    *sqlx.Tx
-	tasks  map[string]*Task // locked in this transaction
-	events []eventRow
-	filed  bool // something became due for the relay
+	sql      *statements
+	tasks    map[string]*Task // locked in this transaction
+	read     map[string][]Run // what was read ahead: the newest runs of a task, or of one of its stages
+	runs     map[runKey][]set // changed
+	made     []Run
+	events   []eventRow
+	births   []birth
+	accepted []Job     // of the task that was read ahead
+	files    bool      // what becomes due is filed by this process
+	wanted   []Due     // what became due so
+	now      time.Time // the database's clock; of shared transactions only
+	token    string    // of the claims that are made in this transaction
+	filed    bool      // a run became due for the relay
+	dead     bool      // a dead letter is to be filed, or taken away
 }
 
 const transactionTries = 10
@@ -60,35 +69,50 @@ func pause(ctx context.Context, try int) error {
 }
 
 func (db *DB) once(ctx context.Context, do func(tx *Tx) error) error {
-	begun, err := db.sql.BeginTxx(ctx, nil)
+	line, err := db.connect(ctx)
 	if err != nil {
-		return fmt.Errorf("begin transaction: %w", err)
+		return err
 	}
-	defer begun.Rollback() //nolint:errcheck // a no-op after the commit
-	tx := &Tx{sql: begun, tasks: map[string]*Task{}}
+	defer line.end(ctx)
+	tx := db.newTx(line)
 	if err := do(tx); err != nil {
 		return err
 	}
-	if err := tx.flush(ctx); err != nil {
-		return err
-	}
-	if err := begun.Commit(); err != nil {
+	return db.commit(ctx, line, []*Tx{tx})
+}
+
+func (db *DB) newTx(on *line) *Tx {
+	return &Tx{sql: &statements{line: on}, token: newID(), files: db.File != nil, tasks: map[string]*Task{}, read: map[string][]Run{}, runs: map[runKey][]set{}}
+}
+
+// commit writes what the parts of a transaction have gathered, ends it, has filed what became due, and wakes the relay
+// for the rest.
+func (db *DB) commit(ctx context.Context, on *line, parts []*Tx) error {
+	if err := on.commit(ctx, gathered(parts)); err != nil {
 		return fmt.Errorf("commit: %w", err)
 	}
-	if db.Nudge != nil && (tx.filed || len(tx.events) > 0) {
-		db.Nudge()
+	for _, tx := range parts {
+		for _, due := range tx.wanted {
+			db.File(due)
+		}
 	}
+	db.nudge(parts)
 	return nil
 }
 
-// flush writes what was gathered: the tasks' own rows, then their events.
-func (tx *Tx) flush(ctx context.Context) error {
-	for _, task := range tx.tasks {
-		if err := tx.saveTask(ctx, task); err != nil {
-			return err
+// nudge wakes the relay for what a commit has left for it.
+func (db *DB) nudge(parts []*Tx) {
+	owed := map[events.Owed]bool{}
+	for _, tx := range parts {
+		owed[events.OwedRuns] = owed[events.OwedRuns] || tx.filed
+		owed[events.OwedFacts] = owed[events.OwedFacts] || len(tx.events) > 0
+		owed[events.OwedDead] = owed[events.OwedDead] || tx.dead
+	}
+	for kind, is := range owed {
+		if is && db.Nudge != nil {
+			db.Nudge(kind)
 		}
 	}
-	return tx.saveEvents(ctx)
 }
 
 // eventRow is a row of task_event.
@@ -130,24 +154,6 @@ func (tx *Tx) setTask(task *Task, status pipeline.TaskStatus, code, reason strin
 	task.Status, task.Code, task.Reason, task.dirty = status, code, reason, true
 	task.FinishedAt = sql.Null[time.Time]{V: task.now, Valid: status.Final()}
 	tx.emit(task, events.TaskScope, string(status), Run{Code: code, Reason: reason})
-}
-
-const insertEvents = "INSERT INTO `task_event` (`event_id`,`task_id`,`seq`,`stage`,`what`,`revision`,`attempt`," +
-	"`task_status`,`code`,`reason`,`traceparent`,`at`,`unsent`) VALUES " +
-	"(:event_id,:task_id,:seq,:stage,:what,:revision,:attempt,:task_status,:code,:reason,:traceparent,:at,1)"
-
-func (tx *Tx) saveEvents(ctx context.Context) error {
-	if len(tx.events) == 0 {
-		return nil
-	}
-	for i := range tx.events {
-		// The status that the task has after the whole transaction: no watcher sees a state that never was committed.
-		tx.events[i].TaskStatus = string(tx.tasks[tx.events[i].TaskID].Status)
-	}
-	if _, err := tx.sql.NamedExecContext(ctx, insertEvents, tx.events); err != nil {
-		return fmt.Errorf("write events: %w", err)
-	}
-	return nil
 }
 
 // newID returns a UUIDv7: unique, and sorted by time, so that rows are inserted at the end of their index.

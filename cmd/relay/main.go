@@ -31,7 +31,7 @@ func serve(ctx context.Context, getenv func(string) string, stderr io.Writer) er
 		return err
 	}
 	defer base.Close()
-	r := &relay.Relay{DB: base.DB, Broker: base.Broker, Lock: base.Broker.Names().Wake(), Window: cfg.Window,
+	r := &relay.Relay{DB: base.DB, Broker: base.Broker, Lock: base.Broker.Names().RelayLock(), Window: cfg.Window,
 		Metrics: prometheus.DefaultRegisterer, Log: base.Log}
 	checks := []observe.Check{
 		{Name: "database", Ask: base.DB.Ping},

@@ -86,7 +86,7 @@ func Connect(s Settings) (*Broker, error) {
 		stop()
 		return nil, errors.New("the NATS URL isn't of the form nats://user:password@host:port")
 	}
-	js, err := jetstream.New(conn, jetstream.WithPublishAsyncMaxPending(1024), jetstream.WithPublishAsyncTimeout(answerWithin))
+	js, err := jetstream.New(conn, jetstream.WithPublishAsyncMaxPending(unanswered), jetstream.WithPublishAsyncTimeout(answerWithin))
 	if err != nil {
 		stop()
 		conn.Close()
@@ -157,11 +157,11 @@ func (b *Broker) Ready() error {
 }
 
 // Wake tells the relay to look at the rows now. It is a courtesy: the relay looks by itself every second.
-func (b *Broker) Wake() { _ = b.conn.Publish(b.settings.Names.Wake(), nil) }
+func (b *Broker) Wake(owed events.Owed) { _ = b.conn.Publish(b.settings.Names.Wake(owed), nil) }
 
 // Woken calls wake for every nudge until the context ends.
-func (b *Broker) Woken(ctx context.Context, wake func()) error {
-	return b.hear(ctx, b.settings.Names.Wake(), func(*nats.Msg) { wake() })
+func (b *Broker) Woken(ctx context.Context, owed events.Owed, wake func()) error {
+	return b.hear(ctx, b.settings.Names.Wake(owed), func(*nats.Msg) { wake() })
 }
 
 // Facts calls hear for every fact that the broker stores from now on, until the context ends. It is one core

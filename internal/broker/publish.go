@@ -25,6 +25,12 @@ const perSubject = "maximum messages per subject exceeded"
 
 const stall = 5 * time.Second
 
+// unanswered is how many publishes may wait for the broker's answer before the next one stalls.
+const unanswered = 1024
+
+// Busy reports whether a publish might have to wait for the broker.
+func (b *Broker) Busy() bool { return b.js.PublishAsyncPending() >= unanswered/2 }
+
 // Pending is a publish that the broker hasn't answered yet.
 type Pending struct {
 	future jetstream.PubAckFuture
@@ -69,6 +75,24 @@ func (b *Broker) publish(subject string, body any, event events.CloudEvent, trac
 	}
 	return Pending{future: future, seq: new(uint64)}, nil
 }
+
+// Acknowledge tells the broker that messages were dealt with, and returns when it says that it has heard: the answer to the
+// last says so for those before it, which the broker takes in their order. It may be repeated.
+func (b *Broker) Acknowledge(ctx context.Context, messages []jetstream.Msg) error {
+	last := len(messages) - 1
+	for _, msg := range messages[:last] {
+		if err := b.conn.Publish(msg.Reply(), ackWord); err != nil {
+			return fmt.Errorf("acknowledge %d messages: %w", len(messages), err)
+		}
+	}
+	if _, err := b.conn.RequestWithContext(ctx, messages[last].Reply(), ackWord); err != nil {
+		return fmt.Errorf("acknowledge %d messages: %w", len(messages), err)
+	}
+	return nil
+}
+
+// ackWord is the body of an acknowledgement (NATS ADR-15).
+var ackWord = []byte("+ACK")
 
 // Kept waits for the broker's answer. Without an error the broker has the message: fresh, from this publish, or, where
 // it refused because it has such a message already, from an earlier one.

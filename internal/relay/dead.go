@@ -86,7 +86,7 @@ func (r *Relay) recogniseDead(ctx context.Context) error {
 	}
 	r.Log.Info().Int64("filed", filed).Int("removed", removed).Time("stream_created_at", created).Msg("dead stream was compared with the rows")
 	r.deadCreated = created
-	r.Broker.Wake()
+	r.Broker.Wake(events.OwedDead)
 	return nil
 }
 

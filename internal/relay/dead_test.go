@@ -64,7 +64,7 @@ func postAt(t *testing.T, url string, names events.Names, replicas int) *post {
 }
 
 func (p *post) relay() (stop func()) {
-	r := &relay.Relay{DB: p.db, Broker: p.broker, Lock: p.broker.Names().Wake(), Window: p.window, Election: p.election, Log: zerolog.Nop()}
+	r := &relay.Relay{DB: p.db, Broker: p.broker, Lock: p.broker.Names().RelayLock(), Window: p.window, Election: p.election, Log: zerolog.Nop()}
 	ctx, cancel := context.WithCancel(context.Background())
 	var ended sync.WaitGroup
 	ended.Go(func() { r.Run(ctx) })

@@ -21,7 +21,7 @@ import (
 func measured(t *testing.T, db *store.DB, b *broker.Broker) (gauge func(name string) float64) {
 	t.Helper()
 	registry := prometheus.NewPedanticRegistry()
-	r := &relay.Relay{DB: db, Broker: b, Lock: b.Names().Wake(), Metrics: registry, Log: zerolog.Nop()}
+	r := &relay.Relay{DB: db, Broker: b, Lock: b.Names().RelayLock(), Metrics: registry, Log: zerolog.Nop()}
 	ctx, cancel := context.WithCancel(context.Background())
 	var ended sync.WaitGroup
 	ended.Go(func() { r.Run(ctx) })

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"castad/events"
 	"castad/internal/broker"
 )
 
@@ -14,7 +15,8 @@ import (
 type memory struct {
 	mu      sync.Mutex
 	created time.Time
-	highest uint64 // number that the stream gave to a message
+	highest uint64 // number that the stream gave to a message of the relay
+	last    uint64 // that the stream had when it was looked at; other programs file too
 	back    bool   // a number was given again
 }
 
@@ -35,20 +37,24 @@ func (m *memory) filed(window []broker.Pending) {
 func (m *memory) known() uint64 {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.highest
+	return max(m.highest, m.last)
 }
 
-// same reports whether the stream is as it was, when the highest number was known before it was asked.
+// same reports whether the stream is as it was, when the highest number was known before it was asked, and notes its last.
 func (m *memory) same(created time.Time, last, known uint64) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return created.Equal(m.created) && last >= known && !m.back
+	if !created.Equal(m.created) || last < known || m.back {
+		return false
+	}
+	m.last = max(m.last, last)
+	return true
 }
 
 func (m *memory) learn(created time.Time, last uint64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.created, m.highest, m.back = created, last, false
+	m.created, m.highest, m.last, m.back = created, last, last, false
 }
 
 // recognise looks whether the work stream is the one that was there before, with all that it had. If not, or at the
@@ -84,7 +90,7 @@ func (r *Relay) recognise(ctx context.Context) error {
 	r.Log.Info().Int64("runs", n).Time("stream_created_at", created).Msg("runs are filed again for a broker that wasn't known")
 	r.work.learn(created, last)
 	r.deadCreated = time.Time{} // what the work stream lost, the dead stream may have lost too
-	r.Broker.Wake()
+	r.Broker.Wake(events.OwedRuns)
 	return nil
 }
 

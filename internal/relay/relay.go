@@ -14,6 +14,7 @@ import (
 	"github.com/rs/zerolog"
 	"golang.org/x/sync/errgroup"
 
+	"castad/events"
 	"castad/internal/broker"
 	"castad/store"
 )
@@ -89,8 +90,8 @@ func (r *Relay) lead(ctx context.Context) error {
 	r.Log.Info().Msg("relay publishes")
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return r.guard(ctx, lock) })
-	for name, step := range map[string]step{"runs": r.runs, "facts": r.facts, "dead letters": r.deads} {
-		group.Go(func() error { return r.pump(ctx, name, step) })
+	for owed, step := range map[events.Owed]step{events.OwedRuns: r.runs, events.OwedFacts: r.facts, events.OwedDead: r.deads} {
+		group.Go(func() error { return r.pump(ctx, owed, step) })
 	}
 	return group.Wait()
 }
@@ -120,9 +121,9 @@ func (r *Relay) guard(ctx context.Context, lock *store.Relaying) error {
 type step func(ctx context.Context) (more bool, next time.Duration, err error)
 
 // pump runs a step whenever it is nudged, when its own time has come, and every second.
-func (r *Relay) pump(ctx context.Context, name string, do step) error {
+func (r *Relay) pump(ctx context.Context, owed events.Owed, do step) error {
 	woken := make(chan struct{}, 1)
-	err := r.Broker.Woken(ctx, func() {
+	err := r.Broker.Woken(ctx, owed, func() {
 		select {
 		case woken <- struct{}{}:
 		default: // a nudge that comes while the relay works is remembered once
@@ -137,7 +138,7 @@ func (r *Relay) pump(ctx context.Context, name string, do step) error {
 		case errors.Is(err, context.Canceled):
 			return err
 		case err != nil:
-			r.Log.Warn().Err(err).Str("what", name).Msg("publishing failed")
+			r.Log.Warn().Err(err).Str("what", string(owed)).Msg("publishing failed")
 			next = errorRest
 		case more:
 			continue

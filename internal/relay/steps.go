@@ -2,10 +2,8 @@ package relay
 
 import (
 	"context"
-	"fmt"
 	"time"
 
-	"castad/events"
 	"castad/internal/broker"
 	"castad/internal/crash"
 	"castad/store"
@@ -26,7 +24,7 @@ func (r *Relay) runs(ctx context.Context) (bool, time.Duration, error) {
 	var taken, refused []store.Due
 	var filed []broker.Pending
 	file := func(d store.Due) (broker.Pending, error) {
-		p, err := r.file(d)
+		p, err := File(r.Broker, d)
 		if err == nil {
 			filed = append(filed, p)
 		}
@@ -49,24 +47,6 @@ func (r *Relay) runs(ctx context.Context) (bool, time.Duration, error) {
 	}
 	crash.At("relay", "after_mark", "runs")
 	return len(due) == r.Window && err == nil, 0, err
-}
-
-func (r *Relay) file(d store.Due) (broker.Pending, error) {
-	wanted := events.Wanted{Version: events.SchemaVersion, TaskID: d.TaskID, Stage: d.Stage, Revision: d.Revision,
-		Reason: reason(d), WantedAt: d.DueAt}
-	// The due time is another one at each filing, so the broker takes two filings of one run for two messages.
-	id := fmt.Sprintf("%s.%s.%d.%d", d.TaskID, d.Stage, d.Revision, d.DueAt.UnixMicro())
-	return r.Broker.File(wanted, id, d.Traceparent)
-}
-
-func reason(d store.Due) string {
-	switch {
-	case d.Filings > 0:
-		return events.ReasonAgain
-	case d.Status == "pending" && d.Attempt == 0:
-		return events.ReasonNew
-	}
-	return events.ReasonDue
 }
 
 // facts publishes events in the order of their commits.

@@ -62,15 +62,52 @@ func (w *Worker[R]) ack(working context.Context, msg jetstream.Msg) {
 // tryAck reports whether there is no more to be done. Where there is doubt it looks first whether the number is still
 // this message's: an acknowledgement goes by the number alone, and would remove whatever has it now.
 func (w *Worker[R]) tryAck(working context.Context, msg jetstream.Msg, doubt bool) (bool, error) {
+	if !doubt {
+		a := &ack{msg: msg, heard: make(chan error, 1)}
+		w.acks.Add(a)
+		err := <-a.heard
+		return err == nil, err
+	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(working), ackTry)
 	defer cancel()
-	if doubt {
-		if holds, err := w.Broker.Holds(ctx, msg); err != nil || !holds {
-			return err == nil, err
-		}
+	if holds, err := w.Broker.Holds(ctx, msg); err != nil || !holds {
+		return err == nil, err
 	}
-	err := msg.DoubleAck(ctx)
-	return err == nil || errors.Is(err, jetstream.ErrMsgAlreadyAckd), err
+	err := w.Broker.Acknowledge(ctx, []jetstream.Msg{msg})
+	return err == nil, err
+}
+
+// ack is a message to be acknowledged together with others.
+type ack struct {
+	msg   jetstream.Msg
+	heard chan error
+}
+
+const mostAcks = 256
+
+// errDoubtful is of messages whose broker went away while they waited to be acknowledged.
+var errDoubtful = errors.New("the broker may be another one now")
+
+// acknowledge tells the broker of all messages at once, and of none that became doubtful since it was handed in.
+func (w *Worker[R]) acknowledge(acks []*ack) {
+	ctx, cancel := context.WithTimeout(context.Background(), ackTry)
+	defer cancel()
+	var sure []jetstream.Msg
+	var waiting []*ack
+	for _, a := range acks {
+		if w.doubtful(a.msg) {
+			a.heard <- errDoubtful
+			continue
+		}
+		sure, waiting = append(sure, a.msg), append(waiting, a)
+	}
+	if len(sure) == 0 {
+		return
+	}
+	err := w.Broker.Acknowledge(ctx, sure)
+	for _, a := range waiting {
+		a.heard <- err
+	}
 }
 
 // rested waits, and reports false when the context has ended.

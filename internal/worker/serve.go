@@ -12,6 +12,7 @@ import (
 	"castad/internal/config"
 	"castad/internal/observe"
 	"castad/internal/pipeline"
+	"castad/internal/relay"
 	"castad/store"
 )
 
@@ -76,7 +77,7 @@ func Open(program string, stage events.Stage, common config.Common, work config.
 		db.Close()
 		return Base{}, err
 	}
-	db.Nudge = b.Wake
+	db.Nudge, db.File = b.Wake, relay.AtOnce(b)
 	return Base{DB: db, Broker: b, Log: log}, nil
 }
 

@@ -13,6 +13,7 @@ import (
 
 	"castad/events"
 	"castad/internal/broker"
+	"castad/internal/group"
 	"castad/internal/pipeline"
 	"castad/store"
 )
@@ -36,6 +37,7 @@ type Worker[R any] struct {
 	Broker *broker.Broker
 	Work   Stage[R]
 
+	acks     group.Group[*ack]
 	pulling  atomic.Bool        // the subscription lives: the newest pull was answered
 	failed   atomic.Int64       // pulls
 	consumer jetstream.Consumer // as last looked up; only pull uses it
@@ -63,6 +65,7 @@ func (w *Worker[R]) Run(ctx context.Context) {
 }
 
 func (w *Worker[R]) defaults() {
+	w.acks.Lanes, w.acks.Most, w.acks.Do = 1, mostAcks, w.acknowledge
 	if w.Slots == 0 {
 		w.Slots = 16
 	}

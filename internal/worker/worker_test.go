@@ -76,7 +76,7 @@ func (p *pipe) run(program func(ctx context.Context)) (stop func()) {
 }
 
 func (p *pipe) relay() (stop func()) {
-	r := &relay.Relay{DB: p.db, Broker: p.broker, Lock: p.broker.Names().Wake(), Log: zerolog.Nop()}
+	r := &relay.Relay{DB: p.db, Broker: p.broker, Lock: p.broker.Names().RelayLock(), Log: zerolog.Nop()}
 	return p.run(r.Run)
 }
 
@@ -158,7 +158,7 @@ func TestTasks_RunThroughSixStages(t *testing.T) {
 	}
 	testkit.Eventually(t, "the work stream is empty", func() bool { return messages(p, p.broker.Names().WorkStream()) == 0 })
 	for _, id := range ids {
-		testkit.Eventually(t, "watchers have heard all of it, in order", func() bool { return heard.inOrder(id, 20) })
+		testkit.Eventually(t, "watchers have heard all of it, in order", func() bool { return heard.inOrder(id, 3+2*len(events.Stages)) })
 	}
 }
 

@@ -1,0 +1,149 @@
+package store
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/jmoiron/sqlx"
+
+	"castad/events"
+)
+
+const (
+	lockTask     = "SELECT " + taskColumns + " FROM `task` WHERE `task_id` IN (%s) FOR UPDATE"
+	lockTasks    = lockTask + " SKIP LOCKED" // who may share a transaction waits for nobody
+	readClock    = "SELECT NOW(6) AS `now`"  // after the locks: a lease begins when its claim could be made
+	readRuns     = "SELECT " + runColumns + " FROM `stage_run` WHERE `task_id` IN (%s) ORDER BY `task_id`,`stage`,`revision`"
+	lockStages   = "SELECT " + runColumns + " FROM `stage_run` WHERE (`task_id`,`stage`) IN (%s) ORDER BY `task_id`,`stage`,`revision` FOR UPDATE"
+	readAccepted = "SELECT " + jobColumns + " FROM `provider_job` WHERE `task_id` IN (%s) AND `status`='accepted' ORDER BY `id`"
+)
+
+// ahead is what a share has read before it is done: its task, which is locked, with the newest runs of all stages and the
+// accepted jobs; or where a stage is named, that stage's newest run alone, locked too. Who makes a task has nothing to
+// read.
+type ahead struct {
+	taskID string
+	stage  events.Stage
+}
+
+// reading is a statement of readAhead: it reads rows by their keys, and take puts them where they belong.
+type reading struct {
+	statement string // with %s for the keys
+	key       string // placeholders of one
+	keys      []any
+	take      func(rows *sqlx.Rows) error
+}
+
+// readAhead locks the tasks of all shares and reads what they need, in one round trip, and returns a part of the
+// transaction for each share. Tasks that somebody else has locked are left out like those that aren't there, unless a
+// share is alone: then they are waited for.
+func (db *DB) readAhead(ctx context.Context, on *line, shares []*share, alone bool) ([]*Tx, error) {
+	parts := make([]*Tx, len(shares))
+	byTask := make(partOf, len(shares))
+	var all, whole, single []any
+	for i, s := range shares {
+		parts[i] = db.newTx(on)
+		byTask[s.taskID] = parts[i]
+		switch {
+		case s.taskID == "":
+			continue
+		case s.stage == "":
+			whole = append(whole, s.taskID)
+		default:
+			single = append(single, s.taskID, s.stage)
+		}
+		all = append(all, s.taskID)
+	}
+	var now time.Time
+	lock := lockTasks
+	if alone {
+		lock = lockTask
+	}
+	readings := []reading{
+		{lock, "?", all, byTask.tasks},
+		{readClock, "", nil, func(rows *sqlx.Rows) error { rows.Next(); return rows.Scan(&now) }},
+		{readRuns, "?", whole, byTask.runs},
+		{lockStages, "(?,?)", single, byTask.runs},
+		{readAccepted, "?", whole, byTask.jobs},
+	}
+	if err := read(ctx, on, readings); err != nil {
+		return nil, fmt.Errorf("lock %d tasks: %w", len(all), err)
+	}
+	for _, tx := range parts {
+		tx.now, tx.token = now, parts[0].token
+		for _, task := range tx.tasks {
+			task.locked(now)
+		}
+	}
+	return parts, nil
+}
+
+// read runs all statements that have something to read in one round trip.
+func read(ctx context.Context, on *line, readings []reading) error {
+	var b batch
+	var takes []func(*sqlx.Rows) error
+	for _, r := range readings {
+		statement := r.statement
+		if r.key != "" {
+			n := len(r.keys) / strings.Count(r.key, "?")
+			if n == 0 {
+				continue
+			}
+			statement = fmt.Sprintf(statement, placeholders(r.key, n))
+		}
+		b.add(statement, r.keys...)
+		takes = append(takes, r.take)
+	}
+	found, err := on.QueryxContext(ctx, b.text(), b.values...)
+	if err != nil {
+		return err
+	}
+	defer found.Close()
+	for i, take := range takes {
+		if i > 0 && !found.NextResultSet() {
+			return cmp.Or(found.Err(), errors.New("a statement has no result"))
+		}
+		if err := take(found); err != nil {
+			return err
+		}
+	}
+	return found.Err()
+}
+
+// partOf is a transaction's part by its task.
+type partOf map[string]*Tx
+
+func (p partOf) tasks(rows *sqlx.Rows) error {
+	return each(rows, func(task *Task) { p[task.ID].tasks[task.ID] = task })
+}
+
+func (p partOf) jobs(rows *sqlx.Rows) error {
+	return each(rows, func(job *Job) { tx := p[job.TaskID]; tx.accepted = append(tx.accepted, *job) })
+}
+
+// runs keeps the newest of each stage.
+func (p partOf) runs(rows *sqlx.Rows) error {
+	all := map[string][]Run{}
+	err := each(rows, func(run *Run) { all[run.TaskID] = append(all[run.TaskID], *run) })
+	for taskID, runs := range all {
+		p[taskID].read[taskID] = newest(runs)
+	}
+	return err
+}
+
+// each reads all rows of one result. sqlx remembers the columns of the first one, so each gets a scanner of its own.
+func each[T any](found *sqlx.Rows, take func(row *T)) error {
+	rows := sqlx.Rows{Rows: found.Rows, Mapper: found.Mapper}
+	for rows.Next() {
+		row := new(T)
+		if err := rows.StructScan(row); err != nil {
+			return err
+		}
+		take(row)
+	}
+	return rows.Err()
+}
