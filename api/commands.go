@@ -111,12 +111,14 @@ func (s *server) again(ctx context.Context, taskID string, stage events.Stage, e
 
 func (s *server) deleteTask(ctx context.Context, in *TaskPath) (*struct{}, error) {
 	noteOf(ctx).taskID = in.TaskID
+	defer s.recent.forget(in.TaskID)
 	return nil, s.DB.Delete(ctx, callerOf(ctx).UUID, in.TaskID)
 }
 
 // after answers a command with the task, or with the command's error.
 func (s *server) after(ctx context.Context, taskID string, err error) (*commandOutput, error) {
 	noteOf(ctx).taskID = taskID
+	s.recent.forget(taskID)
 	if err != nil {
 		return nil, err
 	}

@@ -1,7 +1,10 @@
 package main
 
 import (
+	"context"
+	"slices"
 	"sync"
+	"time"
 
 	"castad/events"
 )
@@ -12,6 +15,7 @@ type hub struct {
 	mu       sync.Mutex
 	watchers map[string]map[*watcher]struct{} // by task
 	closed   bool
+	patrols  bool // compare is running
 }
 
 // watcher receives the facts of one task. Its channel is closed when it was too slow, or when the server ends.
@@ -88,4 +92,55 @@ func (h *hub) watched(taskID string) int {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return len(h.watchers[taskID])
+}
+
+// patrol compares what was told with the rows, every so often, for as long as anybody watches: a fact that the broker has
+// never told would otherwise be missed until the task's next one. newest asks for the newest numbers of some tasks; it is
+// asked for all of them together.
+func (h *hub) patrol(every time.Duration, newest func(ctx context.Context, taskIDs []string) (map[string]int64, error)) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.patrols {
+		return
+	}
+	h.patrols = true
+	go func() {
+		tick := time.NewTicker(every)
+		defer tick.Stop()
+		for range tick.C {
+			tasks := h.tasks()
+			if tasks == nil {
+				return
+			}
+			h.compare(every, tasks, newest)
+		}
+	}()
+}
+
+// tasks returns those that are watched, or ends the patrol where there are none.
+func (h *hub) tasks() []string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	var ids []string
+	for id := range h.watchers {
+		ids = append(ids, id)
+	}
+	h.patrols = ids != nil
+	return ids
+}
+
+const comparedAtOnce = 500
+
+func (h *hub) compare(within time.Duration, tasks []string, newest func(context.Context, []string) (map[string]int64, error)) {
+	ctx, cancel := context.WithTimeout(context.Background(), max(within, time.Second))
+	defer cancel()
+	for some := range slices.Chunk(tasks, comparedAtOnce) {
+		numbers, err := newest(ctx, some)
+		if err != nil {
+			return // the next round asks again
+		}
+		for id, seq := range numbers {
+			h.tell(events.Fact{TaskID: id, Seq: seq}) // a fact without a word: only its number counts
+		}
+	}
 }

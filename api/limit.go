@@ -75,7 +75,7 @@ func (s *server) ration(api huma.API) func(huma.Context, func(huma.Context)) {
 		c := humafiber.UnwrapV2(ctx)
 		of := s.clientOf(c)
 		if len(ctx.Operation().Security) > 0 {
-			claims, err := s.Keys.Verify(bearer(ctx.Header("Authorization")), s.Now())
+			claims, err := s.check(bearer(ctx.Header("Authorization")))
 			if err == nil {
 				of, noteOf(ctx.Context()).userUUID = claims.Subject, claims.Subject
 				ctx = huma.WithValue(ctx, claimsKey{}, claims)

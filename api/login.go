@@ -68,7 +68,7 @@ func (s *server) caller(ctx context.Context, header string) (caller, error) {
 		return caller{}, tokenProblem(ctx, token, claims, err)
 	}
 	log := zerolog.Ctx(ctx)
-	user, err := s.DB.LoadUser(ctx, claims.Subject)
+	user, err := s.user(ctx, claims.Subject)
 	switch {
 	case errors.Is(err, store.ErrNotFound):
 		log.Warn().Str("user_uuid", claims.Subject).Str("token", auth.Tail(token)).Msg("token of an unknown user was refused")
@@ -103,7 +103,7 @@ func (s *server) verify(ctx context.Context, token string) (auth.Claims, error) 
 	if claims, ok := ctx.Value(claimsKey{}).(auth.Claims); ok {
 		return claims, nil
 	}
-	return s.Keys.Verify(token, s.Now())
+	return s.check(token)
 }
 
 // tokenProblem logs at the level that the rules of token logging give each case, and answers.

@@ -33,6 +33,7 @@ type settings struct {
 	Dev     bool          `env:"CASTAD_DEV"`                          // offers a login without Kakao
 	Origins []string      `env:"CASTAD_CORS_ORIGINS"`                 // of web pages that may call the API, by commas
 	LookUp  time.Duration `env:"CASTAD_PLACE_LOOKUP" envDefault:"4s"` // the most that a look at a place may take at submission; 0 for no look
+	Fresh   time.Duration `env:"CASTAD_STATUS_FRESH" envDefault:"1s"` // how old a task's status may be that is answered; 0 asks the database each time
 	Grace   time.Duration `env:"CASTAD_GRACE" envDefault:"20s"`       // for running requests when the program is told to end
 }
 
@@ -52,7 +53,7 @@ func serve(ctx context.Context, getenv func(string) string, stderr io.Writer) er
 		return err
 	}
 	defer base.Close()
-	s := &server{DB: base.DB, Broker: base.Broker, Keys: keys, LookUp: cfg.LookUp, Origins: cfg.Origins, Dev: cfg.Dev, Prices: cfg.Prices, Log: base.Log, Now: time.Now}
+	s := &server{DB: base.DB, Broker: base.Broker, Keys: keys, LookUp: cfg.LookUp, Origins: cfg.Origins, Dev: cfg.Dev, Prices: cfg.Prices, recent: remember(cfg.Fresh), Log: base.Log, Now: time.Now}
 	if err := s.wire(cfg); err != nil {
 		return err
 	}
@@ -75,7 +76,7 @@ func serve(ctx context.Context, getenv func(string) string, stderr io.Writer) er
 func (s *server) subscribe(ctx context.Context, b *broker.Broker) func(context.Context) error {
 	go func() { _ = b.EnsureUntil(ctx) }()
 	var listening atomic.Bool
-	if err := b.Facts(ctx, s.hub.tell); err == nil {
+	if err := b.Facts(ctx, s.hear); err == nil {
 		listening.Store(true)
 	}
 	return func(context.Context) error {

@@ -52,7 +52,8 @@ type server struct {
 	Beat      time.Duration // between two signs of life on an event stream; 0 means 15 s
 	Limits    limits
 
-	hub hub
+	hub    hub
+	recent recent
 }
 
 const (

@@ -65,26 +65,21 @@ type loadInput struct {
 type taskOutput struct {
 	Status int
 	ETag   string `header:"ETag"`
-	Body   taskView
+	Body   rendered
 }
 
 // errNotModified is the answer to a question whose answer the caller has.
 var errNotModified = huma.Status304NotModified()
 
 func (s *server) loadTask(ctx context.Context, in *loadInput) (*taskOutput, error) {
-	task, err := s.ownTask(ctx, in.TaskID)
+	task, err := s.show(ctx, in.TaskID)
 	if err != nil {
 		return nil, err
 	}
-	tag := etag(task)
-	if matches(in.IfNoneMatch, tag) {
-		return nil, huma.ErrorWithHeaders(errNotModified, http.Header{"ETag": {tag}})
+	if matches(in.IfNoneMatch, task.tag) {
+		return nil, huma.ErrorWithHeaders(errNotModified, http.Header{"ETag": {task.tag}})
 	}
-	view, err := s.view(ctx, task)
-	if err != nil {
-		return nil, err
-	}
-	return &taskOutput{Status: http.StatusOK, ETag: tag, Body: view}, nil
+	return &taskOutput{Status: http.StatusOK, ETag: task.tag, Body: task.body}, nil
 }
 
 // ownTask loads a task of the caller's, and notes it for the log.

@@ -46,6 +46,7 @@ func (s *server) watch(ctx context.Context, in *watchInput) (*huma.StreamRespons
 	if !ok {
 		return nil, problem(http.StatusServiceUnavailable, "shutting_down", "This server is being stopped. Connect again.")
 	}
+	s.hub.patrol(s.Beat, s.DB.NewestEvents)
 	return &huma.StreamResponse{Body: func(c huma.Context) {
 		stream, ok := c.(interface{ StreamBody(func(io.Writer)) })
 		if !ok {
@@ -78,8 +79,7 @@ type show struct {
 	over   bool // the task was deleted
 }
 
-// run sends events until the client leaves, the token expires, or the watcher is closed. On each beat the rows are read
-// too: a fact that the broker never told would otherwise be missed until the next one.
+// run sends events until the client leaves, the token expires, or the watcher is closed.
 func (s *show) run(ctx context.Context, live <-chan events.Fact) error {
 	if err := s.out.open(); err != nil {
 		return err
@@ -100,9 +100,7 @@ func (s *show) run(ctx context.Context, live <-chan events.Fact) error {
 			}
 			err = s.take(ctx, fact)
 		case <-beat.C:
-			if err = s.out.beat(); err == nil {
-				err = s.catchUp(ctx)
-			}
+			err = s.out.beat()
 		}
 		if err != nil {
 			return err
@@ -116,7 +114,7 @@ func (s *show) take(ctx context.Context, fact events.Fact) error {
 	switch {
 	case fact.Seq <= s.seq:
 		return nil
-	case fact.Seq == s.seq+1:
+	case fact.Seq == s.seq+1 && fact.What != "":
 		return s.send(fact)
 	}
 	return s.catchUp(ctx)

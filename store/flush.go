@@ -107,6 +107,9 @@ func (tx *Tx) change(run Run, sets ...set) {
 	tx.runs[key] = append(tx.runs[key], sets...)
 }
 
+// whereRuns isn't (task_id, stage, revision) IN (…), because MariaDB 10.11 reads the whole table for that in an UPDATE.
+const whereRuns = " WHERE `stage`=? AND `revision`=? AND `task_id` IN (%s)"
+
 func (b *batch) updateRuns(parts []*Tx) {
 	type change struct {
 		runKey
@@ -125,8 +128,7 @@ func (b *batch) updateRuns(parts []*Tx) {
 	for _, c := range all {
 		groups.add(c.sets, c.taskID, c.stage, c.revision)
 	}
-	// Not (task_id, stage, revision) IN (…): MariaDB 10.11 reads the whole table for that in an UPDATE.
-	b.update("`stage_run`", ",`version`=`version`+1 WHERE `stage`=? AND `revision`=? AND `task_id` IN (%s)", groups)
+	b.update("`stage_run`", ",`version`=`version`+1"+whereRuns, groups)
 }
 
 const (

@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql/driver"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/jmoiron/sqlx"
@@ -41,9 +40,9 @@ func (db *DB) DueRuns(ctx context.Context, limit int) ([]Due, error) {
 // first; and nothing is asked about more often than every eight minutes for long.
 const (
 	takenRun = "UPDATE `stage_run` SET `filings`=LEAST(GREATEST(`filings`+1, 5), 9)," +
-		" `due_at`=DATE_ADD(NOW(6), INTERVAL POW(2, `filings`) SECOND) WHERE `due_at` <= ? AND (`task_id`,`stage`,`revision`) IN ("
+		" `due_at`=DATE_ADD(NOW(6), INTERVAL POW(2, `filings`) SECOND)" + whereRuns + " AND `due_at` <= ?"
 	refusedRun = "UPDATE `stage_run` SET `due_at`=DATE_ADD(NOW(6), INTERVAL POW(2, `filings`) SECOND)," +
-		" `filings`=LEAST(`filings`+1, 9) WHERE `due_at` <= ? AND (`task_id`,`stage`,`revision`) IN ("
+		" `filings`=LEAST(`filings`+1, 9)" + whereRuns + " AND `due_at` <= ?"
 )
 
 // MarkTaken notes that the broker has new messages for these runs. Runs that were claimed meanwhile are left alone,
@@ -62,17 +61,24 @@ func (db *DB) markFiled(ctx context.Context, statement string, due []Due) error 
 		return nil
 	}
 	latest := due[0].DueAt
-	args := make([]any, 1, 1+3*len(due))
+	type kind struct {
+		stage    events.Stage
+		revision int
+	}
+	keys := map[kind][]any{}
 	for _, d := range due {
-		args = append(args, d.TaskID, d.Stage, d.Revision)
+		of := kind{d.Stage, d.Revision}
+		keys[of] = append(keys[of], d.TaskID)
 		if d.DueAt.After(latest) {
 			latest = d.DueAt
 		}
 	}
-	args[0] = latest
-	statement += strings.Repeat("(?,?,?),", len(due)-1) + "(?,?,?))"
+	var b batch
+	for of, ids := range keys {
+		b.add(fmt.Sprintf(statement, placeholders("?", len(ids))), append(append([]any{of.stage, of.revision}, ids...), latest)...)
+	}
 	return db.retried(ctx, func() error {
-		if _, err := db.sql.ExecContext(ctx, statement, args...); err != nil {
+		if _, err := db.sql.ExecContext(ctx, b.text(), b.values...); err != nil {
 			return fmt.Errorf("mark %d runs as filed: %w", len(due), err)
 		}
 		return nil
@@ -169,6 +175,28 @@ func (db *DB) EventsAfter(ctx context.Context, taskID string, after int64, limit
 		facts[i] = row.fact()
 	}
 	return facts, nil
+}
+
+const selectNewest = "SELECT `task_id`,`event_seq` FROM `task` WHERE `task_id` IN (?)"
+
+// NewestEvents returns the number of the newest event of each of some tasks.
+func (db *DB) NewestEvents(ctx context.Context, taskIDs []string) (map[string]int64, error) {
+	query, args, err := sqlx.In(selectNewest, taskIDs)
+	if err != nil {
+		return nil, fmt.Errorf("read the newest events: %w", err)
+	}
+	var rows []struct {
+		TaskID string `db:"task_id"`
+		Seq    int64  `db:"event_seq"`
+	}
+	if err := db.sql.SelectContext(ctx, &rows, query, args...); err != nil {
+		return nil, fmt.Errorf("read the newest events: %w", err)
+	}
+	newest := make(map[string]int64, len(rows))
+	for _, row := range rows {
+		newest[row.TaskID] = row.Seq
+	}
+	return newest, nil
 }
 
 // Relaying holds the lock of the one relay that publishes, for as long as its connection lives.
