@@ -83,35 +83,35 @@ func (s *server) submit(ctx context.Context, in *submitInput) (*submitOutput, er
 	if err != nil {
 		return nil, err
 	}
-	taskID, fresh, err := s.accept(ctx, order)
+	made, err := s.accept(ctx, order)
 	if err != nil {
 		return nil, err
 	}
-	view, err := s.loadView(ctx, order.UserUUID, taskID)
-	if err != nil {
-		return nil, err
+	out := &submitOutput{Status: http.StatusAccepted, Location: taskPath(made.TaskID), RetryAfter: retryAfterSeconds}
+	if made.Task != nil {
+		noteOf(ctx).taskID = made.TaskID
+		out.Body = viewOf(made.Task, made.Runs)
+		return out, nil
 	}
-	out := &submitOutput{Status: http.StatusAccepted, Location: taskPath(taskID), RetryAfter: retryAfterSeconds, Body: view}
-	if !fresh {
-		out.Replayed = "true"
-	}
-	return out, nil
+	out.Replayed = "true"
+	out.Body, err = s.loadView(ctx, order.UserUUID, made.TaskID)
+	return out, err
 }
 
 // accept returns the task that the same submission has made before, or makes it. The place is looked at only for a new
 // one: that it has vanished since must not hide a task that was accepted.
-func (s *server) accept(ctx context.Context, order store.Submission) (taskID string, fresh bool, err error) {
-	taskID, err = s.DB.FindSubmitted(ctx, order)
+func (s *server) accept(ctx context.Context, order store.Submission) (store.Accepted, error) {
+	taskID, err := s.DB.FindSubmitted(ctx, order)
 	if !errors.Is(err, store.ErrNotFound) {
-		return taskID, false, err
+		return store.Accepted{TaskID: taskID}, err
 	}
 	if err := s.lookUp(ctx, order.Source); err != nil {
-		return "", false, err
+		return store.Accepted{}, err
 	}
 	crash.At("api", "before_submit", "")
-	taskID, fresh, err = s.DB.Submit(ctx, order)
+	made, err := s.DB.Accept(ctx, order)
 	crash.At("api", "after_submit", "")
-	return taskID, fresh, err
+	return made, err
 }
 
 // order checks a submission and puts it into the store's words.

@@ -113,12 +113,18 @@ func (s *server) view(ctx context.Context, task *store.Task) (taskView, error) {
 	if err != nil {
 		return taskView{}, err
 	}
+	view := viewOf(task, runs)
+	return view, s.addOutcomes(ctx, &view, runs)
+}
+
+// viewOf is a task with its runs, without results.
+func viewOf(task *store.Task, runs []store.Run) taskView {
 	view := taskView{TaskSummary: summarize(task), Music: musicInput(task.Music.V), Publish: viewTargets(task.Publish.V),
 		HoldAfter: task.Holds.V, Orientation: task.Orientation, CallbackURL: task.CallbackURL, EventSeq: task.EventSeq, Source: viewSource(task.Source.V)}
 	for _, run := range runs {
 		view.Stages = append(view.Stages, viewStage(run))
 	}
-	return view, s.addOutcomes(ctx, &view, runs)
+	return view
 }
 
 // addOutcomes adds what people want to see at a glance: the place's name, the video, the posts.

@@ -14,9 +14,10 @@ import (
 )
 
 const (
-	lockTask     = "SELECT " + taskColumns + " FROM `task` WHERE `task_id` IN (%s) FOR UPDATE"
-	lockTasks    = lockTask + " SKIP LOCKED" // who may share a transaction waits for nobody
-	readClock    = "SELECT NOW(6) AS `now`"  // after the locks: a lease begins when its claim could be made
+	lockWhole    = "SELECT " + taskColumns + " FROM `task` WHERE `task_id` IN (%s) FOR UPDATE" // for a claim, whose worker needs all of it
+	lockCore     = "SELECT " + coreColumns + " FROM `task` WHERE `task_id` IN (%s) FOR UPDATE"
+	skipLocked   = " SKIP LOCKED"           // who may share a transaction waits for nobody
+	readClock    = "SELECT NOW(6) AS `now`" // after the locks: a lease begins when its claim could be made
 	readRuns     = "SELECT " + runColumns + " FROM `stage_run` WHERE `task_id` IN (%s) ORDER BY `task_id`,`stage`,`revision`"
 	lockStages   = "SELECT " + runColumns + " FROM `stage_run` WHERE (`task_id`,`stage`) IN (%s) ORDER BY `task_id`,`stage`,`revision` FOR UPDATE"
 	readAccepted = "SELECT " + jobColumns + " FROM `provider_job` WHERE `task_id` IN (%s) AND `status`='accepted' ORDER BY `id`"
@@ -44,7 +45,7 @@ type reading struct {
 func (db *DB) readAhead(ctx context.Context, on *line, shares []*share, alone bool) ([]*Tx, error) {
 	parts := make([]*Tx, len(shares))
 	byTask := make(partOf, len(shares))
-	var all, whole, single []any
+	var settles, claims, stages []any
 	for i, s := range shares {
 		parts[i] = db.newTx(on)
 		byTask[s.taskID] = parts[i]
@@ -52,26 +53,26 @@ func (db *DB) readAhead(ctx context.Context, on *line, shares []*share, alone bo
 		case s.taskID == "":
 			continue
 		case s.stage == "":
-			whole = append(whole, s.taskID)
+			settles = append(settles, s.taskID)
 		default:
-			single = append(single, s.taskID, s.stage)
+			claims, stages = append(claims, s.taskID), append(stages, s.taskID, s.stage)
 		}
-		all = append(all, s.taskID)
 	}
 	var now time.Time
-	lock := lockTasks
+	wait := skipLocked
 	if alone {
-		lock = lockTask
+		wait = ""
 	}
 	readings := []reading{
-		{lock, "?", all, byTask.tasks},
+		{lockWhole + wait, "?", claims, byTask.tasks},
+		{lockCore + wait, "?", settles, byTask.tasks},
 		{readClock, "", nil, func(rows *sqlx.Rows) error { rows.Next(); return rows.Scan(&now) }},
-		{readRuns, "?", whole, byTask.runs},
-		{lockStages, "(?,?)", single, byTask.runs},
-		{readAccepted, "?", whole, byTask.jobs},
+		{lockStages, "(?,?)", stages, byTask.runs},
+		{readRuns, "?", settles, byTask.runs},
+		{readAccepted, "?", settles, byTask.jobs},
 	}
 	if err := read(ctx, on, readings); err != nil {
-		return nil, fmt.Errorf("lock %d tasks: %w", len(all), err)
+		return nil, fmt.Errorf("lock %d tasks: %w", len(claims)+len(settles), err)
 	}
 	for _, tx := range parts {
 		tx.now, tx.token = now, parts[0].token

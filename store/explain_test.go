@@ -33,7 +33,7 @@ func TestTogether_StatementsGoByKeys(t *testing.T) {
 		values    []any
 		most      int // rows that the plan may read
 	}{
-		"lock tasks":    {in(lockTask, "?"), ids, some},
+		"lock tasks":    {in(lockCore+skipLocked, "?"), ids, some},
 		"read runs":     {in(readRuns, "?"), ids, 12 * some},
 		"lock stages":   {in(lockStages, "(?,?)"), pairs, 12 * some},
 		"accepted jobs": {in(readAccepted, "?"), ids, some},

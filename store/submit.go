@@ -41,21 +41,39 @@ func (db *DB) FindSubmitted(ctx context.Context, s Submission) (taskID string, e
 	return db.submitted(ctx, s, hash)
 }
 
-// Submit makes a task, and tells whether it is new: the same user's same key with the same request returns the task
-// that the first one made. The key's row is written in the task's transaction, so of two at once one wins and the other
-// finds it. Errors: ErrKeyReused.
+// Submit is Accept for who needs no more of the task than its id.
 func (db *DB) Submit(ctx context.Context, s Submission) (taskID string, fresh bool, err error) {
+	made, err := db.Accept(ctx, s)
+	return made.TaskID, made.Task != nil, err
+}
+
+// Accepted is what became of a submission: a new task as it is now, or only the id of the one that was made before.
+type Accepted struct {
+	TaskID string
+	Task   *Task // nil: it was made before
+	Runs   []Run // in the order of their stages
+}
+
+// Accept makes a task: the same user's same key with the same request returns the task that the first one made. The key's
+// row is written in the task's transaction, so of two at once one wins and the other finds it. Errors: ErrKeyReused.
+func (db *DB) Accept(ctx context.Context, s Submission) (Accepted, error) {
 	hash, err := s.hash()
 	if err != nil {
-		return "", false, err
+		return Accepted{}, err
 	}
-	taskID = newID()
-	err = db.together.do(ctx, ahead{}, func(tx *Tx) error { tx.submit(s, taskID, hash); return nil })
-	if duplicate(err) && s.IdempotencyKey != "" {
-		taskID, err = db.submitted(ctx, s, hash)
-		return taskID, false, err
+	var made Accepted
+	err = db.together.do(ctx, ahead{}, func(tx *Tx) error {
+		made = tx.submit(s, newID(), hash)
+		return nil
+	})
+	switch {
+	case duplicate(err) && s.IdempotencyKey != "":
+		taskID, err := db.submitted(ctx, s, hash)
+		return Accepted{TaskID: taskID}, err
+	case err != nil: // made may still be written, where nobody waits any longer
+		return Accepted{}, err
 	}
-	return taskID, err == nil, err
+	return made, nil
 }
 
 func (s Submission) hash() (string, error) {
@@ -88,16 +106,18 @@ func (db *DB) submitted(ctx context.Context, s Submission, hash string) (string,
 
 // birth is a task that a transaction makes.
 type birth struct {
-	Submission
 	task *Task
-	hash string // of the submission, for its idempotency key
+	key  string // its idempotency key; "" for none
+	hash string // of the submission that came with it
 }
 
 // submit makes a task, with its runs.
-func (tx *Tx) submit(s Submission, taskID, hash string) {
+func (tx *Tx) submit(s Submission, taskID, hash string) Accepted {
 	task := &Task{ID: taskID, UserUUID: s.UserUUID, Status: pipeline.TaskPending, Stage: events.Crawl, Language: s.Language,
-		Traceparent: s.Traceparent, now: tx.now}
-	tx.births = append(tx.births, birth{Submission: s, task: task, hash: hash})
+		Source: JSON[Source]{s.Source}, Music: JSON[Music]{s.Music}, Publish: JSON[[]Target]{notNil(s.Publish)}, Holds: JSON[[]string]{notNil(s.Holds)},
+		Orientation: s.Orientation, CallbackURL: s.CallbackURL, Estimate: s.EstimateMicros, Traceparent: s.Traceparent,
+		CreatedAt: tx.now, UpdatedAt: tx.now, now: tx.now}
+	tx.births = append(tx.births, birth{task: task, key: s.IdempotencyKey, hash: hash})
 	tx.tasks[taskID] = task
 	tx.emit(task, events.TaskScope, "submitted", Run{})
 	task.dirty = false // it is written as it is now
@@ -108,6 +128,7 @@ func (tx *Tx) submit(s Submission, taskID, hash string) {
 		}
 		tx.made = append(tx.made, run)
 	}
+	return Accepted{TaskID: taskID, Task: task, Runs: tx.made}
 }
 
 const (
@@ -124,13 +145,12 @@ func (b *batch) saveBirths(parts []*Tx) {
 	var keys, tasks []any
 	for _, tx := range parts {
 		for _, made := range tx.births {
-			s, t := made.Submission, made.task
-			if s.IdempotencyKey != "" {
-				keys = append(keys, s.UserUUID, s.IdempotencyKey, made.hash, t.ID, t.now)
+			t := made.task
+			if made.key != "" {
+				keys = append(keys, t.UserUUID, made.key, made.hash, t.ID, t.now)
 			}
-			tasks = append(tasks, t.ID, t.UserUUID, t.Status, t.Stage, t.Language, JSON[Source]{s.Source}, JSON[Music]{s.Music},
-				JSON[[]Target]{notNil(s.Publish)}, JSON[[]string]{notNil(s.Holds)}, s.Orientation, s.CallbackURL, t.EventSeq,
-				s.EstimateMicros, t.Traceparent, t.now, t.now)
+			tasks = append(tasks, t.ID, t.UserUUID, t.Status, t.Stage, t.Language, t.Source, t.Music, t.Publish, t.Holds,
+				t.Orientation, t.CallbackURL, t.EventSeq, t.Estimate, t.Traceparent, t.CreatedAt, t.UpdatedAt)
 		}
 	}
 	b.insert(insertKeys, insertKey, keys)

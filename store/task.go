@@ -89,6 +89,9 @@ type Target struct {
 const taskColumns = "`task_id`,`user_uuid`,`status`,`stage`,`language`,`source`,`music`,`publish`,`holds`,`orientation`," +
 	"`callback_url`,`event_seq`,`estimate_micros`,`cost_micros`,`code`,`reason`,`traceparent`,`is_deleted`,`created_at`,`updated_at`,`finished_at`"
 
+// coreColumns are what it takes to settle a run.
+const coreColumns = "`task_id`,`user_uuid`,`status`,`stage`,`holds`,`event_seq`,`code`,`reason`,`traceparent`,`is_deleted`"
+
 const lockOneTask = "SELECT " + taskColumns + ", NOW(6) AS `now` FROM `task` WHERE `task_id` = ? FOR UPDATE"
 
 // lockTask reads a task and keeps all others from changing it until the transaction ends. Every change of a task or

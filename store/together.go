@@ -29,6 +29,7 @@ func apart(shares []*share, s *share) bool {
 // share is what one caller wants of a transaction.
 type share struct {
 	ahead
+	caller  context.Context
 	do      func(tx *Tx) error
 	settled chan error
 }
@@ -41,19 +42,31 @@ const (
 	// transactionTime bounds a transaction whose callers may all have gone. A database that is away answers with an error
 	// long before; one that is paused doesn't.
 	transactionTime = 2 * time.Minute
+	// farewell is how long a caller whose context has ended still waits for a transaction that has begun: a claim that is
+	// made without anybody's knowing holds its run until its lease ends.
+	farewell = 10 * time.Second
 )
 
 // do runs what a caller wants in a transaction that others may share, and returns when it is committed, or with the
-// error for which it isn't. It must stand being run again, and must not call the network. When ctx ends first, what was
-// wanted may or may not be done.
+// error for which it isn't. It must stand being run again, and must not call the network. When ctx ends before it was
+// begun, it isn't done.
 func (g *together) do(ctx context.Context, read ahead, do func(tx *Tx) error) error {
-	s := &share{ahead: read, do: do, settled: make(chan error, 1)}
+	s := &share{ahead: read, caller: ctx, do: do, settled: make(chan error, 1)}
 	g.group.Add(s)
 	select {
 	case err := <-s.settled:
 		return err
 	case <-ctx.Done():
-		g.group.Remove(s)
+	}
+	if g.group.Remove(s) {
+		return ctx.Err()
+	}
+	patience := time.NewTimer(farewell)
+	defer patience.Stop()
+	select {
+	case err := <-s.settled:
+		return err
+	case <-patience.C: // it may or may not be done
 		return ctx.Err()
 	}
 }
@@ -83,6 +96,14 @@ func (g *together) alone(s *share) {
 	s.settled <- g.db.retried(ctx, func() error { _, err := g.once(ctx, []*share{s}, true); return err })
 }
 
+// run does what is wanted, unless nobody wants it any more.
+func (s *share) run(tx *Tx) error {
+	if err := s.caller.Err(); err != nil {
+		return err
+	}
+	return s.do(tx)
+}
+
 // missed reports whether a task that should have been locked isn't.
 func (tx *Tx) missed(taskID string) bool { return taskID != "" && tx.tasks[taskID] == nil }
 
@@ -105,7 +126,7 @@ func (g *together) once(ctx context.Context, shares []*share, alone bool) (left 
 	for i := 0; i < len(shares); {
 		s, tx := shares[i], parts[i]
 		if alone || !tx.missed(s.taskID) {
-			err := s.do(tx)
+			err := s.run(tx)
 			switch {
 			case err == nil:
 				i++

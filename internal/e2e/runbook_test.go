@@ -435,8 +435,13 @@ func (d *drill) unreadable() {
 
 func (d *drill) relayDead() {
 	d.book.p.Kill("relay")
+	d.book.p.Fault(`{"provider":"suno","call":"create","what":"status","status":429,"retry_after":"1","count":1}`)
 	id := d.order(1, "")[0]
-	d.run("Tasks are accepted and nothing happens: the relay is dead", map[string]string{"TASK": id})
+	testkit.Eventually(d.book.t, "the song is to be ordered again", func() bool {
+		status, code := d.stageOf(id, "song")
+		return status == "pending" && code != ""
+	})
+	d.run("Tasks stay where they wait: the relay is dead", map[string]string{"TASK": id})
 	d.book.p.Run("relay")
 	d.book.p.Completed(id)
 }

@@ -1,12 +1,15 @@
 package servers_test
 
 import (
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"syscall"
 	"testing"
 
 	"castad/internal/servers"
+	"castad/internal/testkit"
 )
 
 func TestWrapper_RunsFromAnyFolder(t *testing.T) {
@@ -26,7 +29,12 @@ func TestWrapper_RunsFromAnyFolder(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, err := exec.CommandContext(t.Context(), path, "a  b").Output(); err != nil || string(got) != "a  b" {
+	var got []byte
+	testkit.Eventually(t, "no other test's child holds what was just written", func() bool {
+		got, err = exec.CommandContext(t.Context(), path, "a  b").Output()
+		return !errors.Is(err, syscall.ETXTBSY)
+	})
+	if err != nil || string(got) != "a  b" {
 		t.Errorf("the wrapped program says %q, %v", got, err)
 	}
 	if _, err := servers.Wrapper(root, "bin/none"); err == nil {
