@@ -62,18 +62,29 @@ func (db *DB) Accept(ctx context.Context, s Submission) (Accepted, error) {
 		return Accepted{}, err
 	}
 	var made Accepted
+	taskID := newID()
 	err = db.together.do(ctx, ahead{}, func(tx *Tx) error {
-		made = tx.submit(s, newID(), hash)
+		made = tx.submit(s, taskID, hash)
 		return nil
 	})
 	switch {
-	case duplicate(err) && s.IdempotencyKey != "":
-		taskID, err := db.submitted(ctx, s, hash)
-		return Accepted{TaskID: taskID}, err
+	case duplicate(err):
+		return db.made(ctx, s, taskID, hash)
 	case err != nil: // made may still be written, where nobody waits any longer
 		return Accepted{}, err
 	}
 	return made, nil
+}
+
+// made finds the task of a submission that was written before: by somebody else under its key, or by this very call, where
+// the answer to a commit was lost and the transaction was made again.
+func (db *DB) made(ctx context.Context, s Submission, taskID, hash string) (Accepted, error) {
+	found, err := db.submitted(ctx, s, hash)
+	if errors.Is(err, ErrNotFound) {
+		found = taskID
+		_, err = db.LoadTask(ctx, taskID)
+	}
+	return Accepted{TaskID: found}, err
 }
 
 func (s Submission) hash() (string, error) {
