@@ -103,7 +103,7 @@ func read(ctx context.Context, on *line, readings []reading) error {
 	if err != nil {
 		return err
 	}
-	defer found.Close()
+	defer func() { _ = found.Close() }() // what went wrong, found.Err says
 	for i, take := range takes {
 		if i > 0 && !found.NextResultSet() {
 			return cmp.Or(found.Err(), errors.New("a statement has no result"))

@@ -2,6 +2,7 @@ package store
 
 import (
 	"database/sql"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -62,11 +63,9 @@ func fillTasks(t *testing.T, db *sql.DB, n int) {
 		"INSERT INTO `stage_run` (`task_id`,`stage`,`revision`,`status`,`due_at`,`created_at`) VALUES " + strings.Join(runs, ","),
 		"ANALYZE TABLE `task`, `stage_run`",
 	} {
-		rows, err := db.Query(statement)
-		if err != nil {
+		if _, err := db.Exec(statement); err != nil {
 			t.Fatal(err)
 		}
-		rows.Close()
 	}
 }
 
@@ -87,7 +86,7 @@ func explain(t *testing.T, db *sql.DB, statement string, values []any) (key stri
 	for i := range row {
 		into[i] = &row[i]
 	}
-	if err := found.Scan(into...); err != nil {
+	if err := errors.Join(found.Scan(into...), found.Err()); err != nil {
 		t.Fatal(err)
 	}
 	for i, column := range columns {
