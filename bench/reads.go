@@ -1,0 +1,153 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"castad/bench/castad"
+)
+
+const (
+	pollFor        = "20s"
+	pollConns      = "64"
+	watchers       = 2000
+	watchedTasks   = 200
+	eventsOfATask  = 15 // submitted, processing, twice for each of six stages, completed
+	watchPatience  = 2 * time.Minute
+	warmTasks      = 50
+	clientsAtOnce  = 64
+	settledMoments = 2 * time.Second
+)
+
+// reads measures what those do who only look: it has wrk poll the status of tasks, and holds many event streams open
+// while tasks go through all stages.
+func reads(ctx context.Context, base string) error {
+	dir := filepath.Join(base, "reads")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return fmt.Errorf("make the folder of the stores: %w", err)
+	}
+	product, err := castad.System{}.Open(ctx, dir)
+	if err != nil {
+		return fmt.Errorf("start CastAD: %w", err)
+	}
+	defer product.Stop()
+	var id string
+	for range warmTasks {
+		if id, err = product.Accept(ctx); err != nil {
+			return err
+		}
+	}
+	if err := poll(ctx, product, id); err != nil {
+		return err
+	}
+	return watch(ctx, product)
+}
+
+// poll has wrk ask for a task's status as fast as it is answered.
+func poll(ctx context.Context, product *castad.Product, id string) error {
+	before := cpu(product.Processes())["api"]
+	wrk := exec.CommandContext(ctx, "wrk", "-t2", "-c"+pollConns, "-d"+pollFor, "--latency", "-H", "Authorization: "+product.Token(), product.API()+"/tasks/"+id)
+	out, err := wrk.CombinedOutput()
+	if errors.Is(err, exec.ErrNotFound) {
+		fmt.Println("polling isn't measured: there is no wrk here (apt-get install wrk)")
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("run wrk: %w\n%s", err, out)
+	}
+	fmt.Printf("%s\nThe API used %.1f s of CPU and has %.0f MB.\n", out, (cpu(product.Processes())["api"] - before).Seconds(), memory(product.Processes())["api"])
+	return nil
+}
+
+// watch opens event streams on tasks that are held up, lets them go, and checks what each watcher gets.
+func watch(ctx context.Context, product *castad.Product) error {
+	if err := product.Pause(ctx, true); err != nil {
+		return err
+	}
+	ids := make([]string, watchedTasks)
+	for i := range ids {
+		var err error
+		if ids[i], err = product.Accept(ctx); err != nil {
+			return err
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, watchPatience)
+	defer cancel()
+	before := memory(product.Processes())["api"]
+	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: watchers}}
+	var open, done sync.WaitGroup
+	wrong := make(chan error, watchers)
+	slots := make(chan struct{}, clientsAtOnce) // for opening
+	for i := range watchers {
+		open.Add(1)
+		done.Go(func() {
+			slots <- struct{}{}
+			if err := follow(ctx, client, product, ids[i%len(ids)], func() { <-slots; open.Done() }); err != nil {
+				wrong <- err
+			}
+		})
+	}
+	open.Wait()
+	time.Sleep(settledMoments)
+	during := memory(product.Processes())["api"]
+	begun := time.Now()
+	if err := product.Pause(ctx, false); err != nil {
+		return err
+	}
+	done.Wait()
+	close(wrong)
+	for err := range wrong {
+		return fmt.Errorf("a watcher didn't get what it should: %w", err)
+	}
+	after := memory(product.Processes())["api"]
+	fmt.Printf("%d watchers of %d tasks got each of %d events once and in order, the last one %.1f s after the first task went on.\n"+
+		"The API has %.0f MB without them, %.0f MB with all of them open, %.0f MB at the end: %.0f KB a watcher.\n", watchers, watchedTasks, eventsOfATask,
+		time.Since(begun).Seconds(), before, during, after, (max(during, after)-before)*1000/watchers)
+	return nil
+}
+
+// follow reads a task's events from the first to the last, and complains about any that is missing, repeated or out of
+// its order. opened is called when the stream has begun, or never will.
+func follow(ctx context.Context, client *http.Client, product *castad.Product, id string, opened func()) error {
+	var once sync.Once
+	defer once.Do(opened)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, product.API()+"/tasks/"+id+"/events", nil)
+	if err != nil {
+		return err
+	}
+	req.Header.Set("Authorization", product.Token())
+	resp, err := client.Do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("the stream of %s: %s", id, resp.Status)
+	}
+	want := 1
+	for lines := bufio.NewScanner(resp.Body); want <= eventsOfATask; {
+		if !lines.Scan() {
+			return fmt.Errorf("the stream of %s ended before event %d: %w", id, want, errors.Join(lines.Err(), ctx.Err()))
+		}
+		number, ok := strings.CutPrefix(lines.Text(), "id: ")
+		if !ok {
+			continue
+		}
+		once.Do(opened)
+		if got, err := strconv.Atoi(number); err != nil || got != want {
+			return fmt.Errorf("the stream of %s: event %q came instead of %d", id, number, want)
+		}
+		want++
+	}
+	return nil
+}
