@@ -91,8 +91,8 @@ func backends(server int) map[string]int {
 	return processes
 }
 
-// programs are PostgreSQL's on this machine.
-type programs struct {
+// installation is PostgreSQL's programs on this machine.
+type installation struct {
 	bin       string
 	libraries string // where the loader finds what came with them; "" for installed ones
 	owner     *owner // nil: ourselves
@@ -102,8 +102,8 @@ type programs struct {
 type owner struct{ uid, gid int }
 
 // findPostgres finds PostgreSQL on this machine, or fetches it.
-func findPostgres(ctx context.Context) (programs, error) {
-	p := programs{}
+func findPostgres(ctx context.Context) (installation, error) {
+	p := installation{}
 	if os.Geteuid() == 0 {
 		var err error
 		if p.owner, err = findOwner(); err != nil {
@@ -160,14 +160,18 @@ func findOwner() (*owner, error) {
 	return &owner{uid: uid, gid: gid}, errors.Join(err1, err2)
 }
 
-// makeFolder makes the data folder and lets its owner reach it through the folders that the benchmark has made.
-func (p programs) makeFolder(data string) error {
+// makeFolder makes the data folder and lets its owner reach it through the two above, which the benchmark has made.
+func (p installation) makeFolder(data string) error {
 	if err := os.Mkdir(data, 0o700); err != nil || p.owner == nil {
 		return err
 	}
 	round := filepath.Dir(data)
 	for _, dir := range []string{round, filepath.Dir(round)} {
-		if err := os.Chmod(dir, 0o711); err != nil {
+		info, err := os.Stat(dir)
+		if err != nil {
+			return err
+		}
+		if err := os.Chmod(dir, info.Mode()|0o011); err != nil {
 			return err
 		}
 	}
@@ -177,7 +181,7 @@ func (p programs) makeFolder(data string) error {
 // command is one of the programs as its owner, in the data folder. It is not a credential of the exec.Cmd because
 // StartDependent sets those attributes itself; and Linux forgets the signal at the parent's end when a process changes
 // its user, so it is set again: SIGINT, which doesn't wait for connections to end.
-func (p programs) command(data, program string, args ...string) *exec.Cmd {
+func (p installation) command(data, program string, args ...string) *exec.Cmd {
 	path := filepath.Join(p.bin, program)
 	if p.owner != nil {
 		args = append([]string{"--reuid", strconv.Itoa(p.owner.uid), "--regid", strconv.Itoa(p.owner.gid), "--clear-groups", "--pdeathsig", "INT", path}, args...)
@@ -189,7 +193,7 @@ func (p programs) command(data, program string, args ...string) *exec.Cmd {
 }
 
 // initialise makes an empty database cluster, whose order of texts is that of their bytes, the cheapest.
-func (p programs) initialise(ctx context.Context, data string) error {
+func (p installation) initialise(ctx context.Context, data string) error {
 	cmd := p.command(data, "initdb", "-D", data, "-U", "castad", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync")
 	cmd.Env = append(os.Environ(), "LD_LIBRARY_PATH="+p.libraries)
 	var said strings.Builder

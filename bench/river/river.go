@@ -101,7 +101,8 @@ func (r *running) Accept(ctx context.Context) (string, error) {
 }
 
 // Processes has each process of PostgreSQL. One that serves a connection lives as long as its pool, which has a fixed
-// size, so what it used isn't lost to the count; only autovacuum's workers come and go.
+// size, so what it used isn't lost to the count; only autovacuum's workers come and go. Each one's resident memory has what
+// it touched of the 128 MB that they share, so the sum is more than the server takes.
 func (r *running) Processes() map[string]int {
 	all := r.Programs.Processes()
 	maps.Copy(all, backends(all[postgresName]))
