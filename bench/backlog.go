@@ -13,6 +13,7 @@ import (
 
 	"castad/bench/castad"
 	"castad/bench/system"
+	"castad/internal/usage"
 )
 
 const (
@@ -55,7 +56,7 @@ func backlog(ctx context.Context, dir string, n int) error {
 		return err
 	}
 	accepted := float64(n) / time.Since(begun).Seconds()
-	before, stages := cpu(product.Processes()), product.Stages()
+	before, stages := usage.CPU(product.Processes()), product.Stages()
 	if err := product.Pause(ctx, false); err != nil {
 		return err
 	}
@@ -65,11 +66,11 @@ func backlog(ctx context.Context, dir string, n int) error {
 	}
 	tasks := float64(product.Stages()-stages) / float64(len(system.Stages))
 	seconds, spent := time.Since(begun).Seconds(), 0.0
-	for name, used := range cpu(product.Processes()) {
+	for name, used := range usage.CPU(product.Processes()) {
 		spent += millis(used - before[name])
 	}
 	var sizes []string
-	for name, mb := range memory(product.Processes()) {
+	for name, mb := range megabytes(product.Processes()) {
 		sizes = append(sizes, fmt.Sprintf("%s %.0f", name, mb))
 	}
 	slices.Sort(sizes)

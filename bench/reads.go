@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"castad/bench/castad"
+	"castad/internal/usage"
 )
 
 const (
@@ -55,7 +56,7 @@ func reads(ctx context.Context, base string) error {
 
 // poll has wrk ask for a task's status as fast as it is answered.
 func poll(ctx context.Context, product *castad.Product, id string) error {
-	before := cpu(product.Processes())["api"]
+	before := usage.CPU(product.Processes())["api"]
 	wrk := exec.CommandContext(ctx, "wrk", "-t2", "-c"+pollConns, "-d"+pollFor, "--latency", "-H", "Authorization: "+product.Token(), product.API()+"/tasks/"+id)
 	out, err := wrk.CombinedOutput()
 	if errors.Is(err, exec.ErrNotFound) {
@@ -65,7 +66,7 @@ func poll(ctx context.Context, product *castad.Product, id string) error {
 	if err != nil {
 		return fmt.Errorf("run wrk: %w\n%s", err, out)
 	}
-	fmt.Printf("%s\nThe API used %.1f s of CPU and has %.0f MB.\n", out, (cpu(product.Processes())["api"] - before).Seconds(), memory(product.Processes())["api"])
+	fmt.Printf("%s\nThe API used %.1f s of CPU and has %.0f MB.\n", out, (usage.CPU(product.Processes())["api"] - before).Seconds(), megabytes(product.Processes())["api"])
 	return nil
 }
 
@@ -83,7 +84,7 @@ func watch(ctx context.Context, product *castad.Product) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, watchPatience)
 	defer cancel()
-	before := memory(product.Processes())["api"]
+	before := megabytes(product.Processes())["api"]
 	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: watchers}}
 	var open, done sync.WaitGroup
 	wrong := make(chan error, watchers)
@@ -99,7 +100,7 @@ func watch(ctx context.Context, product *castad.Product) error {
 	}
 	open.Wait()
 	time.Sleep(settledMoments)
-	during := memory(product.Processes())["api"]
+	during := megabytes(product.Processes())["api"]
 	begun := time.Now()
 	if err := product.Pause(ctx, false); err != nil {
 		return err
@@ -109,7 +110,7 @@ func watch(ctx context.Context, product *castad.Product) error {
 	for err := range wrong {
 		return fmt.Errorf("a watcher didn't get what it should: %w", err)
 	}
-	after := memory(product.Processes())["api"]
+	after := megabytes(product.Processes())["api"]
 	fmt.Printf("%d watchers of %d tasks got each of %d events once and in order, the last one %.1f s after the first task went on.\n"+
 		"The API has %.0f MB without them, %.0f MB with all of them open, %.0f MB at the end: %.0f KB a watcher.\n", watchers, watchedTasks, eventsOfATask,
 		time.Since(begun).Seconds(), before, during, after, (max(during, after)-before)*1000/watchers)

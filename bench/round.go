@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"castad/bench/system"
+	"castad/internal/usage"
 )
 
 // Round is one measurement of a system.
@@ -49,16 +50,16 @@ func measure(ctx context.Context, s system.System, dir string, set settings) (Ro
 	if _, err := f.fly(ctx, warm, set.flight); err != nil {
 		return Round{}, fmt.Errorf("warm up: %w", err)
 	}
-	before, begun := cpu(running.Processes()), time.Now()
+	before, begun := usage.CPU(running.Processes()), time.Now()
 	took, err := f.fly(ctx, set.tasks, set.flight)
 	seconds := time.Since(begun).Seconds()
 	if err != nil {
 		return Round{}, err
 	}
-	after := cpu(running.Processes())
+	after := usage.CPU(running.Processes())
 	slices.Sort(took)
 	r := Round{Tasks: set.tasks, Seconds: seconds, P50: millis(took[len(took)/2]), P99: millis(took[len(took)*99/100]),
-		CPUOf: map[string]float64{}, Memory: memory(running.Processes())}
+		CPUOf: map[string]float64{}, Memory: megabytes(running.Processes())}
 	for name, spent := range after {
 		r.CPUOf[name] = float64(int(100*millis(spent-before[name])/float64(set.tasks))) / 100
 		r.CPU += millis(spent-before[name]) / float64(set.tasks)

@@ -33,7 +33,7 @@ type line struct {
 }
 
 func open(env func(string) string) (*line, error) {
-	db, err := system.OpenMariaDB(env(envDSN), concurrency)
+	db, err := system.OpenMariaDB(env(system.EnvDSN), concurrency)
 	if err != nil {
 		return nil, err
 	}
@@ -56,7 +56,7 @@ func serveAPI(ctx context.Context, env func(string) string, ready func(), _ func
 		return err
 	}
 	defer l.close()
-	return system.ServeAccept(ctx, env(envAddr), ready, func(ctx context.Context, payload []byte) (string, error) {
+	return system.ServeAccept(ctx, env(system.EnvAddr), ready, func(ctx context.Context, payload []byte) (string, error) {
 		id := uuid.Must(uuid.NewV7()).String()
 		_, err := l.db.ExecContext(ctx, "INSERT INTO `task` (`task_id`,`payload`,`created_at`) VALUES (?,?,NOW(6))", id, payload)
 		if err != nil {
@@ -72,7 +72,7 @@ func serveStage(ctx context.Context, env func(string) string, ready func(), comp
 		return err
 	}
 	defer l.close()
-	stage := env(envStage)
+	stage := env(system.EnvStage)
 	server := asynq.NewServer(redisAt(env), asynq.Config{
 		Concurrency:       concurrency,
 		Queues:            map[string]int{stage: 1},

@@ -6,7 +6,6 @@ package castad
 
 import (
 	"context"
-	"database/sql"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -33,16 +32,11 @@ type System struct{ Paid bool }
 // Roles are the programs that the benchmark itself is.
 var Roles = map[string]system.Role{"castad/stage": serveStage}
 
-const (
-	envStage = "CASTAD_BENCH_STAGE"
-	envPaid  = "CASTAD_BENCH_PAID"
-)
+const envPaid = "CASTAD_BENCH_PAID"
 
 // Product is a running CastAD.
 type Product struct {
-	*system.Programs
-	database  *servers.MariaDB
-	pool      *sql.DB
+	*system.Site
 	nc        *nats.Conn
 	completed chan string
 	stages    atomic.Int64
@@ -58,27 +52,24 @@ func (s System) Start(ctx context.Context, dir string) (system.Running, error) {
 
 // Open is Start for who needs more than a system.Running.
 func (s System) Open(ctx context.Context, dir string) (*Product, error) {
-	database, dsn, err := system.StartMariaDB(ctx, dir)
+	site, err := system.OpenSite(ctx, dir)
 	if err != nil {
 		return nil, err
 	}
-	r := &Product{Programs: system.NewPrograms(dir), database: database, completed: make(chan string, 1<<17), order: order()}
-	if err := s.start(ctx, r, dir, dsn); err != nil {
+	r := &Product{Site: site, completed: make(chan string, 1<<17), order: order()}
+	if err := s.start(ctx, r, dir); err != nil {
 		r.Stop()
 		return nil, err
 	}
 	return r, nil
 }
 
-func (s System) start(ctx context.Context, r *Product, dir, dsn string) (err error) {
-	if r.pool, err = system.OpenAdmin(r.database); err != nil {
-		return err
-	}
+func (s System) start(ctx context.Context, r *Product, dir string) error {
 	root, err := source(ctx)
 	if err != nil {
 		return err
 	}
-	if err := applySchema(ctx, root, r.database.AdminDSN("castad")); err != nil {
+	if err := applySchema(ctx, root, r.Database.AdminDSN("castad")); err != nil {
 		return err
 	}
 	broker, err := system.StartBroker(ctx, r.Programs, dir)
@@ -88,14 +79,14 @@ func (s System) start(ctx context.Context, r *Product, dir, dsn string) (err err
 	if err := r.listen(broker); err != nil {
 		return err
 	}
-	env := map[string]string{"CASTAD_MYSQL_DSN": dsn, "CASTAD_NATS_URL": broker, "CASTAD_LOG_LEVEL": "warn",
+	env := map[string]string{"CASTAD_MYSQL_DSN": r.DSN, "CASTAD_NATS_URL": broker, "CASTAD_LOG_LEVEL": "warn",
 		"CASTAD_DEV": "true", "CASTAD_JWT_KEYS": "bench:dGhpcyBpcyBhIGtleSBmb3IgdGVzdHMgYWxvbmUgMTIzNA==",
 		"CASTAD_BLOB_CONNECTION": blobs, "CASTAD_SLOTS": slots, envPaid: ""}
 	if s.Paid {
 		env[envPaid] = "yes"
 	}
 	for _, stage := range system.Stages {
-		env[envStage] = stage
+		env[system.EnvStage] = stage
 		if err := r.Play(ctx, stage, "castad/stage", env); err != nil {
 			return err
 		}
@@ -266,30 +257,21 @@ func (r *Product) Pause(ctx context.Context, pause bool) error {
 // Completed tells of tasks as the live facts do.
 func (r *Product) Completed() <-chan string { return r.completed }
 
-func (r *Product) Processes() map[string]int {
-	all := r.Programs.Processes()
-	all["database"] = r.database.Process()
-	return all
-}
-
 const audit = "SELECT (SELECT COUNT(*) FROM `task`), (SELECT COUNT(*) FROM `task` WHERE `status`='completed')," +
 	" (SELECT COUNT(*) FROM `task_event` WHERE `what`='completed' AND `stage`<>'task')"
 
 func (r *Product) Audit(ctx context.Context) (system.Audit, error) {
 	var a system.Audit
-	if err := r.pool.QueryRowContext(ctx, audit).Scan(&a.Accepted, &a.Completed, &a.Statuses); err != nil {
+	if err := r.Admin.QueryRowContext(ctx, audit).Scan(&a.Accepted, &a.Completed, &a.Statuses); err != nil {
 		return a, fmt.Errorf("read the records: %w", err)
 	}
 	return a, nil
 }
 
+// Stop ends all of it.
 func (r *Product) Stop() {
 	if r.nc != nil {
 		r.nc.Close()
 	}
-	r.Programs.Stop()
-	if r.pool != nil {
-		r.pool.Close()
-	}
-	r.database.Stop()
+	r.Site.Stop()
 }

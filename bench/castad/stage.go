@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 
+	"castad/bench/system"
 	"castad/events"
 	"castad/internal/config"
 	"castad/internal/worker"
@@ -21,7 +22,7 @@ func serveStage(ctx context.Context, env func(string) string, ready func(), _ fu
 	if err != nil {
 		return err
 	}
-	stage := events.Stage(env(envStage))
+	stage := events.Stage(env(system.EnvStage))
 	return worker.Serve(ctx, stage, cfg.Common, cfg.Worker, os.Stderr, func(_ context.Context, base worker.Base) (worker.Stage[result], error) {
 		ready()
 		return &instant{db: base.DB, paid: env(envPaid) != ""}, nil

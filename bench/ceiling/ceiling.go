@@ -5,11 +5,9 @@ package ceiling
 
 import (
 	"context"
-	"database/sql"
-	"fmt"
+	"slices"
 
 	"castad/bench/system"
-	"castad/internal/servers"
 )
 
 // System is the ceiling.
@@ -19,10 +17,7 @@ type System struct{ Outbox bool }
 var Roles = map[string]system.Role{"ceiling/api": serveAPI, "ceiling/stage": serveStage, "ceiling/relay": serveRelay}
 
 const (
-	envDSN    = "CASTAD_BENCH_DSN"
 	envNATS   = "CASTAD_BENCH_NATS"
-	envStage  = "CASTAD_BENCH_STAGE"
-	envAddr   = "CASTAD_BENCH_ADDR"
 	envOutbox = "CASTAD_BENCH_OUTBOX"
 
 	together = 256 // committed at once, at most
@@ -31,79 +26,34 @@ const (
 const outboxTable = "CREATE TABLE `outbox` (`id` bigint NOT NULL AUTO_INCREMENT, `stage` varchar(16) CHARACTER SET ascii NOT NULL," +
 	" `task_id` char(36) CHARACTER SET ascii COLLATE ascii_bin NOT NULL, `payload` varchar(4096) NOT NULL, PRIMARY KEY (`id`)) ENGINE=InnoDB"
 
-type running struct {
-	*system.Programs
-	database *servers.MariaDB
-	pool     *sql.DB
-	url      string
-	payload  []byte
-}
-
 // Start starts MariaDB, NATS, the accepting program, six stages, and with an outbox the relay.
 func (s System) Start(ctx context.Context, dir string) (system.Running, error) {
-	database, dsn, err := system.StartMariaDB(ctx, dir)
+	site, err := system.OpenSite(ctx, dir)
 	if err != nil {
 		return nil, err
 	}
-	r := &running{Programs: system.NewPrograms(dir), database: database, payload: system.Payload()}
-	if err := s.start(ctx, r, dir, dsn); err != nil {
-		r.Stop()
+	if err := s.start(ctx, site, dir); err != nil {
+		site.Stop()
 		return nil, err
 	}
-	return r, nil
+	return site, nil
 }
 
-func (s System) start(ctx context.Context, r *running, dir, dsn string) (err error) {
-	if r.pool, err = system.OpenAdmin(r.database); err != nil {
+func (s System) start(ctx context.Context, site *system.Site, dir string) error {
+	if err := system.Apply(ctx, site.Admin, slices.Concat(system.Schema, []string{outboxTable})); err != nil {
 		return err
 	}
-	if err := system.Apply(ctx, r.pool, append(system.Schema, outboxTable)); err != nil {
-		return err
-	}
-	at, err := system.StartBroker(ctx, r.Programs, dir)
+	at, err := system.StartBroker(ctx, site.Programs, dir)
 	if err != nil {
 		return err
 	}
-	port, _, err := servers.FreePort(0)
-	if err != nil {
-		return err
-	}
-	addr := fmt.Sprintf("127.0.0.1:%d", port)
-	r.url = "http://" + addr + "/tasks"
-	env := map[string]string{envDSN: dsn, envNATS: at, envAddr: addr}
+	env := map[string]string{system.EnvDSN: site.DSN, envNATS: at}
 	if s.Outbox {
 		env[envOutbox] = "yes"
-		if err := r.Play(ctx, "relay", "ceiling/relay", env); err != nil {
+		if err := site.Play(ctx, "relay", "ceiling/relay", env); err != nil {
 			return err
 		}
 	}
-	for _, stage := range system.Stages {
-		env[envStage] = stage
-		if err := r.Play(ctx, stage, "ceiling/stage", env); err != nil {
-			return err
-		}
-	}
-	return r.Play(ctx, "api", "ceiling/api", env)
-}
-
-func (r *running) Accept(ctx context.Context) (string, error) {
-	return system.Post(ctx, r.url, r.payload, nil)
-}
-
-func (r *running) Processes() map[string]int {
-	all := r.Programs.Processes()
-	all["database"] = r.database.Process()
-	return all
-}
-
-func (r *running) Audit(ctx context.Context) (system.Audit, error) {
-	return system.AuditSchema(ctx, r.pool)
-}
-
-func (r *running) Stop() {
-	r.Programs.Stop()
-	if r.pool != nil {
-		r.pool.Close()
-	}
-	r.database.Stop()
+	site.Door, err = site.PlayAll(ctx, "ceiling", env)
+	return err
 }

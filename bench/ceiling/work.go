@@ -3,7 +3,6 @@ package ceiling
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"fmt"
 
 	"github.com/google/uuid"
@@ -30,7 +29,7 @@ type line struct {
 }
 
 func open(ctx context.Context, env func(string) string) (*line, error) {
-	db, err := system.OpenMariaDB(env(envDSN), 2)
+	db, err := system.OpenMariaDB(env(system.EnvDSN), 2)
 	if err != nil {
 		return nil, err
 	}
@@ -68,12 +67,11 @@ func serveAPI(ctx context.Context, env func(string) string, ready func(), _ func
 		return err
 	}
 	defer l.close()
-	group := system.NewGroup(together, func(ctx context.Context, batch []task) error {
+	group := system.NewGroup(ctx, together, func(ctx context.Context, batch []task) error {
 		return l.commit(ctx, batch, system.Stages[0], "INSERT INTO `task` (`task_id`,`payload`,`created_at`) VALUES "+system.Rows("(?,?,NOW(6))", len(batch)),
 			func(t task) []any { return []any{t.id, t.payload} })
 	})
-	go group.Run(ctx)
-	return system.ServeAccept(ctx, env(envAddr), ready, func(ctx context.Context, payload []byte) (string, error) {
+	return system.ServeAccept(ctx, env(system.EnvAddr), ready, func(ctx context.Context, payload []byte) (string, error) {
 		t := task{id: uuid.Must(uuid.NewV7()).String(), payload: payload}
 		return t.id, group.Do(ctx, t)
 	})
@@ -85,7 +83,7 @@ func serveStage(ctx context.Context, env func(string) string, ready func(), comp
 		return err
 	}
 	defer l.close()
-	stage := env(envStage)
+	stage := env(system.EnvStage)
 	consumer, err := l.js.CreateOrUpdateConsumer(ctx, stream, jetstream.ConsumerConfig{Durable: stage, FilterSubject: subject(stage),
 		AckPolicy: jetstream.AckExplicitPolicy, MaxAckPending: 4 * together})
 	if err != nil {
@@ -172,7 +170,7 @@ func kept(ctx context.Context, pending []jetstream.PubAckFuture) error {
 		case err := <-p.Err():
 			return fmt.Errorf("publish: %w", err)
 		case <-ctx.Done():
-			return errors.Join(ctx.Err())
+			return ctx.Err()
 		}
 	}
 	return nil

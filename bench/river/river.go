@@ -14,7 +14,6 @@ import (
 	"github.com/riverqueue/river/rivermigrate"
 
 	"castad/bench/system"
-	"castad/internal/servers"
 )
 
 // System is River.
@@ -22,12 +21,6 @@ type System struct{}
 
 // Roles are its programs.
 var Roles = map[string]system.Role{"river/api": serveAPI, "river/stage": serveStage}
-
-const (
-	envDSN   = "CASTAD_BENCH_DSN"
-	envStage = "CASTAD_BENCH_STAGE"
-	envAddr  = "CASTAD_BENCH_ADDR"
-)
 
 // schema is system.Schema in PostgreSQL's words.
 var schema = []string{
@@ -38,15 +31,14 @@ var schema = []string{
 
 type running struct {
 	*system.Programs
+	system.Door
 	database *postgres
 	pool     *pgxpool.Pool
-	url      string
-	payload  []byte
 }
 
 // Start starts PostgreSQL, six stages, and the accepting program.
 func (System) Start(ctx context.Context, dir string) (system.Running, error) {
-	r := &running{Programs: system.NewPrograms(dir), payload: system.Payload()}
+	r := &running{Programs: system.NewPrograms(dir)}
 	if err := r.start(ctx, dir); err != nil {
 		r.Stop()
 		return nil, err
@@ -64,20 +56,8 @@ func (r *running) start(ctx context.Context, dir string) (err error) {
 	if err := makeTables(ctx, r.pool); err != nil {
 		return err
 	}
-	port, _, err := servers.FreePort(0)
-	if err != nil {
-		return fmt.Errorf("find a port for the accepting program: %w", err)
-	}
-	addr := fmt.Sprintf("127.0.0.1:%d", port)
-	r.url = "http://" + addr + "/tasks"
-	env := map[string]string{envDSN: r.database.dsn, envAddr: addr}
-	for _, stage := range system.Stages {
-		env[envStage] = stage
-		if err := r.Play(ctx, stage, "river/stage", env); err != nil {
-			return err
-		}
-	}
-	return r.Play(ctx, "api", "river/api", env)
+	r.Door, err = r.PlayAll(ctx, "river", map[string]string{system.EnvDSN: r.database.dsn})
+	return err
 }
 
 func makeTables(ctx context.Context, pool *pgxpool.Pool) error {
@@ -94,10 +74,6 @@ func makeTables(ctx context.Context, pool *pgxpool.Pool) error {
 		}
 	}
 	return nil
-}
-
-func (r *running) Accept(ctx context.Context) (string, error) {
-	return system.Post(ctx, r.url, r.payload, nil)
 }
 
 // Processes has each process of PostgreSQL. One that serves a connection lives as long as its pool, which has a fixed

@@ -69,7 +69,7 @@ func newClient(pool *pgxpool.Pool, c river.Config) (*river.Client[pgx.Tx], error
 }
 
 func serveAPI(ctx context.Context, env func(string) string, ready func(), _ func(string)) error {
-	pool, err := openPool(ctx, env(envDSN), connections)
+	pool, err := openPool(ctx, env(system.EnvDSN), connections)
 	if err != nil {
 		return err
 	}
@@ -78,7 +78,7 @@ func serveAPI(ctx context.Context, env func(string) string, ready func(), _ func
 	if err != nil {
 		return err
 	}
-	return system.ServeAccept(ctx, env(envAddr), ready, func(ctx context.Context, payload []byte) (string, error) {
+	return system.ServeAccept(ctx, env(system.EnvAddr), ready, func(ctx context.Context, payload []byte) (string, error) {
 		id := uuid.Must(uuid.NewV7()).String()
 		return id, pgx.BeginFunc(ctx, pool, func(tx pgx.Tx) error {
 			if _, err := tx.Exec(ctx, "INSERT INTO task (task_id,payload,created_at) VALUES ($1,$2,now())", id, string(payload)); err != nil {
@@ -91,12 +91,12 @@ func serveAPI(ctx context.Context, env func(string) string, ready func(), _ func
 }
 
 func serveStage(ctx context.Context, env func(string) string, ready func(), completed func(string)) error {
-	pool, err := openPool(ctx, env(envDSN), connections)
+	pool, err := openPool(ctx, env(system.EnvDSN), connections)
 	if err != nil {
 		return err
 	}
 	defer pool.Close()
-	stage := env(envStage)
+	stage := env(system.EnvStage)
 	known := river.NewWorkers()
 	river.AddWorker(known, &worker{pool: pool, stage: stage, completed: completed})
 	client, err := newClient(pool, river.Config{Workers: known, Queues: map[string]river.QueueConfig{stage: {MaxWorkers: workers}}})

@@ -1,56 +1,42 @@
 package system
 
-import "context"
+import (
+	"context"
 
-// Group commits what comes together in one go: while one batch is being written, what arrives becomes the next one.
-// There is no timer: something that comes alone is written at once.
-type Group[T any] struct {
-	in    chan waiting[T]
-	write func(ctx context.Context, batch []T) error
-	most  int
-}
+	"castad/internal/group"
+)
+
+// Group commits what comes together in one go, as CastAD's own store does, and tells each how it went.
+type Group[T any] struct{ group group.Group[*waiting[T]] }
 
 type waiting[T any] struct {
 	item T
 	done chan error
 }
 
-// NewGroup returns a group that writes at most so many items at once. Its Run does the writing.
-func NewGroup[T any](most int, write func(ctx context.Context, batch []T) error) *Group[T] {
-	return &Group[T]{in: make(chan waiting[T], most), write: write, most: most}
+// NewGroup returns a group that writes at most so many items at once.
+func NewGroup[T any](ctx context.Context, most int, write func(ctx context.Context, batch []T) error) *Group[T] {
+	return &Group[T]{group: group.Group[*waiting[T]]{Lanes: 1, Most: most, Do: func(batch []*waiting[T]) {
+		items := make([]T, len(batch))
+		for i, w := range batch {
+			items[i] = w.item
+		}
+		err := write(ctx, items)
+		for _, w := range batch {
+			w.done <- err
+		}
+	}}}
 }
 
 // Do hands an item in and returns when the batch that it was in is written.
 func (g *Group[T]) Do(ctx context.Context, item T) error {
-	w := waiting[T]{item: item, done: make(chan error, 1)}
-	select {
-	case g.in <- w:
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	w := &waiting[T]{item: item, done: make(chan error, 1)}
+	g.group.Add(w)
 	select {
 	case err := <-w.done:
 		return err
 	case <-ctx.Done():
 		return ctx.Err()
-	}
-}
-
-// Run writes until ctx ends.
-func (g *Group[T]) Run(ctx context.Context) {
-	for {
-		batch := Take(ctx, g.in, g.most)
-		if batch == nil {
-			return
-		}
-		items := make([]T, len(batch))
-		for i, w := range batch {
-			items[i] = w.item
-		}
-		err := g.write(ctx, items)
-		for _, w := range batch {
-			w.done <- err
-		}
 	}
 }
 

@@ -43,11 +43,6 @@ func OpenMariaDB(dsn string, connections int) (*sql.DB, error) {
 	return pool, nil
 }
 
-// OpenAdmin opens a pool that may change the schema: for making the tables, and for the audit.
-func OpenAdmin(server *servers.MariaDB) (*sql.DB, error) {
-	return OpenMariaDB(server.AdminDSN("castad"), 2)
-}
-
 // BrokerRole is the role of a process that is a NATS server, with its store in a folder.
 const BrokerRole = "nats"
 

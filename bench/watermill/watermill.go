@@ -5,14 +5,12 @@ package watermill
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"castad/bench/system"
-	"castad/internal/servers"
 )
 
 // System is Watermill.
@@ -21,63 +19,34 @@ type System struct{}
 // Roles are its programs.
 var Roles = map[string]system.Role{"watermill/api": serveAPI, "watermill/stage": serveStage}
 
-const (
-	envDSN   = "CASTAD_BENCH_DSN"
-	envNATS  = "CASTAD_BENCH_NATS"
-	envStage = "CASTAD_BENCH_STAGE"
-	envAddr  = "CASTAD_BENCH_ADDR"
-)
-
-type running struct {
-	*system.Programs
-	database *servers.MariaDB
-	pool     *sql.DB
-	url      string
-	payload  []byte
-}
+const envNATS = "CASTAD_BENCH_NATS"
 
 // Start starts MariaDB, NATS, six stages, and the accepting program.
 func (System) Start(ctx context.Context, dir string) (system.Running, error) {
-	database, dsn, err := system.StartMariaDB(ctx, dir)
+	site, err := system.OpenSite(ctx, dir)
 	if err != nil {
 		return nil, err
 	}
-	r := &running{Programs: system.NewPrograms(dir), database: database, payload: system.Payload()}
-	if err := r.start(ctx, dir, dsn); err != nil {
-		r.Stop()
+	if err := start(ctx, site, dir); err != nil {
+		site.Stop()
 		return nil, err
 	}
-	return r, nil
+	return site, nil
 }
 
-func (r *running) start(ctx context.Context, dir, dsn string) (err error) {
-	if r.pool, err = system.OpenAdmin(r.database); err != nil {
+func start(ctx context.Context, site *system.Site, dir string) error {
+	if err := system.Apply(ctx, site.Admin, system.Schema); err != nil {
 		return err
 	}
-	if err := system.Apply(ctx, r.pool, system.Schema); err != nil {
-		return err
-	}
-	at, err := system.StartBroker(ctx, r.Programs, dir)
+	at, err := system.StartBroker(ctx, site.Programs, dir)
 	if err != nil {
 		return err
 	}
 	if err := provision(ctx, at); err != nil {
 		return err
 	}
-	port, _, err := servers.FreePort(0)
-	if err != nil {
-		return fmt.Errorf("find a port for the accepting program: %w", err)
-	}
-	addr := fmt.Sprintf("127.0.0.1:%d", port)
-	r.url = "http://" + addr + "/tasks"
-	env := map[string]string{envDSN: dsn, envNATS: at, envAddr: addr}
-	for _, stage := range system.Stages {
-		env[envStage] = stage
-		if err := r.Play(ctx, stage, "watermill/stage", env); err != nil {
-			return err
-		}
-	}
-	return r.Play(ctx, "api", "watermill/api", env)
+	site.Door, err = site.PlayAll(ctx, "watermill", map[string]string{system.EnvDSN: site.DSN, envNATS: at})
+	return err
 }
 
 const (
@@ -114,26 +83,4 @@ func provision(ctx context.Context, at string) error {
 		}
 	}
 	return nil
-}
-
-func (r *running) Accept(ctx context.Context) (string, error) {
-	return system.Post(ctx, r.url, r.payload, nil)
-}
-
-func (r *running) Processes() map[string]int {
-	all := r.Programs.Processes()
-	all["database"] = r.database.Process()
-	return all
-}
-
-func (r *running) Audit(ctx context.Context) (system.Audit, error) {
-	return system.AuditSchema(ctx, r.pool)
-}
-
-func (r *running) Stop() {
-	r.Programs.Stop()
-	if r.pool != nil {
-		r.pool.Close()
-	}
-	r.database.Stop()
 }

@@ -2,6 +2,7 @@ package watermill
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
 
 	"github.com/ThreeDotsLabs/watermill"
@@ -24,24 +25,43 @@ const (
 
 var logger = watermill.NewStdLogger(false, false) // errors, and what starts and stops; nothing for each message
 
-func serveAPI(ctx context.Context, env func(string) string, ready func(), _ func(string)) error {
-	db, err := system.OpenMariaDB(env(envDSN), connections)
+// line is what connects a program to the database and the broker.
+type line struct {
+	db        *sql.DB
+	publisher *wmnats.Publisher
+}
+
+func open(env func(string) string) (*line, error) {
+	db, err := system.OpenMariaDB(env(system.EnvDSN), connections)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	defer db.Close()
 	publisher, err := newPublisher(env(envNATS))
 	if err != nil {
+		db.Close()
+		return nil, err
+	}
+	return &line{db: db, publisher: publisher}, nil
+}
+
+func (l *line) close() {
+	l.publisher.Close()
+	l.db.Close()
+}
+
+func serveAPI(ctx context.Context, env func(string) string, ready func(), _ func(string)) error {
+	l, err := open(env)
+	if err != nil {
 		return err
 	}
-	defer publisher.Close()
-	return system.ServeAccept(ctx, env(envAddr), ready, func(ctx context.Context, payload []byte) (string, error) {
+	defer l.close()
+	return system.ServeAccept(ctx, env(system.EnvAddr), ready, func(ctx context.Context, payload []byte) (string, error) {
 		id := uuid.Must(uuid.NewV7()).String()
-		_, err := db.ExecContext(ctx, "INSERT INTO `task` (`task_id`,`payload`,`created_at`) VALUES (?,?,NOW(6))", id, payload)
+		_, err := l.db.ExecContext(ctx, "INSERT INTO `task` (`task_id`,`payload`,`created_at`) VALUES (?,?,NOW(6))", id, payload)
 		if err != nil {
 			return "", fmt.Errorf("keep the task: %w", err)
 		}
-		if err := publisher.Publish(topic(system.Stages[0]), message.NewMessage(id, payload)); err != nil {
+		if err := l.publisher.Publish(topic(system.Stages[0]), message.NewMessage(id, payload)); err != nil {
 			return "", fmt.Errorf("queue the task: %w", err)
 		}
 		return id, nil
@@ -49,17 +69,12 @@ func serveAPI(ctx context.Context, env func(string) string, ready func(), _ func
 }
 
 func serveStage(ctx context.Context, env func(string) string, ready func(), completed func(string)) error {
-	db, err := system.OpenMariaDB(env(envDSN), connections)
+	l, err := open(env)
 	if err != nil {
 		return err
 	}
-	defer db.Close()
-	publisher, err := newPublisher(env(envNATS))
-	if err != nil {
-		return err
-	}
-	defer publisher.Close()
-	stage := env(envStage)
+	defer l.close()
+	stage := env(system.EnvStage)
 	subscriber, err := newSubscriber(env(envNATS), stage)
 	if err != nil {
 		return err
@@ -70,12 +85,12 @@ func serveStage(ctx context.Context, env func(string) string, ready func(), comp
 		return fmt.Errorf("make the router: %w", err)
 	}
 	keep := func(msg *message.Message) error {
-		_, err := db.ExecContext(msg.Context(), "INSERT INTO `status` (`task_id`,`stage`,`at`) VALUES (?,?,NOW(6))", msg.UUID, stage)
+		_, err := l.db.ExecContext(msg.Context(), "INSERT INTO `status` (`task_id`,`stage`,`at`) VALUES (?,?,NOW(6))", msg.UUID, stage)
 		return err
 	}
 	if next := system.Next(stage); next != "" {
 		// The router publishes what a handler returns, waits until the broker has it, and acknowledges what came after that.
-		router.AddHandler(stage, topic(stage), subscriber, topic(next), publisher, func(msg *message.Message) ([]*message.Message, error) {
+		router.AddHandler(stage, topic(stage), subscriber, topic(next), l.publisher, func(msg *message.Message) ([]*message.Message, error) {
 			return message.Messages{msg}, keep(msg)
 		})
 	} else {

@@ -1,16 +1,12 @@
 package e2e
 
 import (
-	"bytes"
-	"fmt"
-	"os"
 	"strconv"
 	"strings"
 	"time"
-)
 
-// ticksPerSecond is the unit of CPU times in /proc on Linux.
-const ticksPerSecond = 100
+	"castad/internal/usage"
+)
 
 // pids returns the process ids by program; copies of one are told apart.
 func (p *Product) pids() map[string]int {
@@ -31,32 +27,8 @@ func (p *Product) pids() map[string]int {
 	return ids
 }
 
-// CPU returns what each program has used so far (Linux; empty elsewhere).
-func (p *Product) CPU() map[string]time.Duration {
-	used := map[string]time.Duration{}
-	for name, pid := range p.pids() {
-		raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-		if err != nil {
-			continue
-		}
-		fields := strings.Fields(string(raw[bytes.LastIndexByte(raw, ')')+1:]))
-		user, _ := strconv.Atoi(fields[11])
-		system, _ := strconv.Atoi(fields[12])
-		used[name] = time.Duration(user+system) * time.Second / ticksPerSecond
-	}
-	return used
-}
+// CPU returns what each program has used so far.
+func (p *Product) CPU() map[string]time.Duration { return usage.CPU(p.pids()) }
 
-// Memory returns the resident bytes of each program (Linux; empty elsewhere).
-func (p *Product) Memory() map[string]int64 {
-	used := map[string]int64{}
-	for name, pid := range p.pids() {
-		raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", pid))
-		if err != nil {
-			continue
-		}
-		pages, _ := strconv.ParseInt(strings.Fields(string(raw))[1], 10, 64)
-		used[name] = pages * int64(os.Getpagesize())
-	}
-	return used
-}
+// Memory returns the resident bytes of each program.
+func (p *Product) Memory() map[string]int64 { return usage.Memory(p.pids()) }

@@ -40,7 +40,8 @@ var layers = map[string][]string{
 	"internal/servers":    {},
 	"internal/schema":     {},
 	"internal/testkit":    {"internal/servers"},
-	"internal/e2e":        {"internal/servers", "internal/testkit"},
+	"internal/usage":      {},
+	"internal/e2e":        {"internal/servers", "internal/testkit", "internal/usage"},
 	"internal/guards":     {"internal/testkit"},
 	"internal/structure":  {},
 }
