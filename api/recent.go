@@ -16,10 +16,9 @@ import (
 )
 
 // recent keeps what those who poll ask for again and again: which user a token is of, and how a task stands. Nothing in it
-// is older than fresh. A task is forgotten at once when this process changes it or hears that it has changed. The zero
+// is older than was said to remember. A task is forgotten at once when this process changes it or hears that it has changed. The zero
 // value keeps nothing.
 type recent struct {
-	fresh  time.Duration
 	claims *otter.Cache[string, auth.Claims] // by token
 	users  *otter.Cache[string, store.User]  // by uuid
 	tasks  *otter.Cache[string, *shown]      // by id
@@ -36,7 +35,7 @@ func remember(fresh time.Duration) recent {
 	if fresh <= 0 {
 		return recent{}
 	}
-	return recent{fresh: fresh, claims: cacheOf[auth.Claims](mostRecentUsers, fresh),
+	return recent{claims: cacheOf[auth.Claims](mostRecentUsers, fresh),
 		users: cacheOf[store.User](mostRecentUsers, fresh), tasks: cacheOf[*shown](mostRecentTasks, fresh)}
 }
 

@@ -34,9 +34,6 @@ const (
 	Exhausted               // claimed, but for giving it up: the attempts before never came to an end
 )
 
-const selectNewestRun = "SELECT " + runColumns + " FROM `stage_run` WHERE `task_id`=? AND `stage`=?" +
-	" ORDER BY `revision` DESC LIMIT 1 FOR UPDATE"
-
 // Claim tries to take the newest run of the stage. The attempt is counted here, before anything is looked at, so that
 // a run that kills its program is counted too. The locked task row lets one of many claimers win.
 // Errors: ErrNotFound when there is no such task.
@@ -59,9 +56,9 @@ func (tx *Tx) claim(ctx context.Context, taskID string, stage events.Stage, owne
 	if err != nil {
 		return Claim{}, Idle, err
 	}
-	run, err := tx.newestRun(ctx, task, stage)
-	if err != nil {
-		return Claim{}, Idle, err
+	run, ok := find(tx.read[taskID], stage) // read ahead, and locked: a call may be about to be sent under its lease
+	if !ok {
+		return Claim{}, Idle, fmt.Errorf("load %s of task %s: %w", stage, taskID, ErrNotFound)
 	}
 	if answer := lookAt(run, task.now); answer != Claimed {
 		return Claim{Run: run, Task: *task}, answer, nil
@@ -87,23 +84,6 @@ func (tx *Tx) claim(ctx context.Context, taskID string, stage events.Stage, owne
 		return claim, Exhausted, nil
 	}
 	return claim, Claimed, nil
-}
-
-// newestRun returns the newest run of a stage of a task that is locked, and locks it too: a call may be about to be sent
-// under its lease.
-func (tx *Tx) newestRun(ctx context.Context, task *Task, stage events.Stage) (Run, error) {
-	if runs, ok := tx.read[task.ID]; ok {
-		run, ok := find(runs, stage)
-		if !ok {
-			return Run{}, fmt.Errorf("load %s of task %s: %w", stage, task.ID, ErrNotFound)
-		}
-		return run, nil
-	}
-	var run Run
-	if err := tx.sql.GetContext(ctx, &run, selectNewestRun, task.ID, stage); err != nil {
-		return Run{}, fmt.Errorf("load %s of task %s: %w", stage, task.ID, one(err))
-	}
-	return run, nil
 }
 
 // lookAt says what a delivery for this run means now.

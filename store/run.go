@@ -92,8 +92,8 @@ func find(runs []Run, stage events.Stage) (Run, bool) {
 	return Run{}, false
 }
 
-// want makes a run due now, from its first attempt. One that was pending before is
-// so still, which is no news: that the stage before it is completed says it all.
+// want makes a run due now, from its first attempt. One that was pending before is so still, which is no news:
+// that the stage before it is completed says it all.
 func (tx *Tx) want(task *Task, run Run) {
 	news := run.Status != pipeline.Pending
 	run.Status, run.Attempt, run.Code, run.Reason = pipeline.Pending, 0, "", ""
