@@ -72,7 +72,6 @@ CREATE TABLE `stage_run` (
   `finished_at` datetime(6) DEFAULT NULL,
   PRIMARY KEY (`task_id`,`stage`,`revision`),
   KEY `stage_run_due_index` (`due_at`),
-  KEY `stage_run_status_index` (`stage`,`status`),
   CONSTRAINT `stage_run_stage_check` CHECK (`stage` in ('crawl','intel','lyric','song','video','upload')),
   CONSTRAINT `stage_run_status_check` CHECK (`status` in ('pending','processing','waiting','held','completed','failed','skipped','cancelled'))
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_unicode_ci;

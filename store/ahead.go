@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -18,17 +19,19 @@ const (
 	lockCore     = "SELECT " + coreColumns + " FROM `task` WHERE `task_id` IN (%s) FOR UPDATE"
 	skipLocked   = " SKIP LOCKED"           // who may share a transaction waits for nobody
 	readClock    = "SELECT NOW(6) AS `now`" // after the locks: a lease begins when its claim could be made
-	readRuns     = "SELECT " + runColumns + " FROM `stage_run` WHERE `task_id` IN (%s) ORDER BY `task_id`,`stage`,`revision`"
-	lockStages   = "SELECT " + runColumns + " FROM `stage_run` WHERE (`task_id`,`stage`) IN (%s) ORDER BY `task_id`,`stage`,`revision` FOR UPDATE"
+	readRuns     = "SELECT " + stateColumns + " FROM `stage_run` WHERE `task_id` IN (%s) ORDER BY `task_id`,`stage`,`revision`"
+	lockStages   = "SELECT " + stateColumns + " FROM `stage_run` WHERE (`task_id`,`stage`) IN (%s) ORDER BY `task_id`,`stage`,`revision` FOR UPDATE"
 	readAccepted = "SELECT " + jobColumns + " FROM `provider_job` WHERE `task_id` IN (%s) AND `status`='accepted' ORDER BY `id`"
 )
 
 // ahead is what a share has read before it is done: its task, which is locked, with the newest runs of all stages and the
 // accepted jobs; or where a stage is named, that stage's newest run alone, locked too. Who makes a task has nothing to
-// read.
+// read. Nor has who has seen it: the number of the next event, which can't be given twice, says whether anything has
+// changed since. Of such a run no call may have been made.
 type ahead struct {
 	taskID string
 	stage  events.Stage
+	seen   *sight
 }
 
 // reading is a statement of readAhead: it reads rows by their keys, and take puts them where they belong.
@@ -52,6 +55,9 @@ func (db *DB) readAhead(ctx context.Context, on *line, shares []*share, alone bo
 		switch {
 		case s.taskID == "":
 			continue
+		case s.seen != nil:
+			task, runs := s.seen.again()
+			parts[i].tasks[s.taskID], parts[i].read[s.taskID] = task, runs
 		case s.stage == "":
 			settles = append(settles, s.taskID)
 		default:
@@ -64,15 +70,19 @@ func (db *DB) readAhead(ctx context.Context, on *line, shares []*share, alone bo
 		wait = ""
 	}
 	readings := []reading{
-		{lockWhole + wait, "?", claims, byTask.tasks},
-		{lockCore + wait, "?", settles, byTask.tasks},
+		{lockWhole + wait, "?", claims, byTask.tasks((*Task).columns)},
+		{lockCore + wait, "?", settles, byTask.tasks((*Task).core)},
 		{readClock, "", nil, func(rows *sqlx.Rows) error { rows.Next(); return rows.Scan(&now) }},
 		{lockStages, "(?,?)", stages, byTask.runs},
 		{readRuns, "?", settles, byTask.runs},
 		{readAccepted, "?", settles, byTask.jobs},
 	}
-	if err := read(ctx, on, readings); err != nil {
-		return nil, fmt.Errorf("lock %d tasks: %w", len(claims)+len(settles), err)
+	if slices.ContainsFunc(shares, func(s *share) bool { return s.seen == nil }) {
+		if err := read(ctx, on, readings); err != nil {
+			return nil, fmt.Errorf("lock %d tasks: %w", len(claims)+len(settles), err)
+		}
+	} else {
+		now = shares[0].seen.clock()
 	}
 	for _, tx := range parts {
 		tx.now, tx.token = now, parts[0].token
@@ -83,8 +93,13 @@ func (db *DB) readAhead(ctx context.Context, on *line, shares []*share, alone bo
 	return parts, nil
 }
 
+// reader is a connection, or a pool of them.
+type reader interface {
+	QueryxContext(ctx context.Context, statement string, values ...any) (*sqlx.Rows, error)
+}
+
 // read runs all statements that have something to read in one round trip.
-func read(ctx context.Context, on *line, readings []reading) error {
+func read(ctx context.Context, on reader, readings []reading) error {
 	var b batch
 	var takes []func(*sqlx.Rows) error
 	for _, r := range readings {
@@ -118,8 +133,11 @@ func read(ctx context.Context, on *line, readings []reading) error {
 // partOf is a transaction's part by its task.
 type partOf map[string]*Tx
 
-func (p partOf) tasks(rows *sqlx.Rows) error {
-	return each(rows, func(task *Task) { p[task.ID].tasks[task.ID] = task })
+// tasks takes rows that go where columns says.
+func (p partOf) tasks(columns func(*Task) []any) func(*sqlx.Rows) error {
+	return func(rows *sqlx.Rows) error {
+		return scan(rows, columns, func(task *Task) { p[task.ID].tasks[task.ID] = task })
+	}
 }
 
 func (p partOf) jobs(rows *sqlx.Rows) error {
@@ -129,7 +147,7 @@ func (p partOf) jobs(rows *sqlx.Rows) error {
 // runs keeps the newest of each stage.
 func (p partOf) runs(rows *sqlx.Rows) error {
 	all := map[string][]Run{}
-	err := each(rows, func(run *Run) { all[run.TaskID] = append(all[run.TaskID], *run) })
+	err := scan(rows, (*Run).state, func(run *Run) { all[run.TaskID] = append(all[run.TaskID], *run) })
 	for taskID, runs := range all {
 		p[taskID].read[taskID] = newest(runs)
 	}
@@ -147,4 +165,16 @@ func each[T any](found *sqlx.Rows, take func(row *T)) error {
 		take(row)
 	}
 	return rows.Err()
+}
+
+// scan is each for rows that are read often: columns says where theirs go, which sqlx would look up anew for every row.
+func scan[T any](found *sqlx.Rows, columns func(row *T) []any, take func(row *T)) error {
+	for found.Next() {
+		row := new(T)
+		if err := found.Scan(columns(row)...); err != nil {
+			return err
+		}
+		take(row)
+	}
+	return found.Err()
 }

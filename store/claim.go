@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"castad/events"
+	"castad/internal/crash"
 	"castad/internal/pipeline"
 )
 
@@ -21,6 +22,8 @@ type Claim struct {
 	Resumed bool
 	// First says that nobody has claimed this revision before.
 	First bool
+
+	early *early // nil when it was written before the work began
 }
 
 // Answer is what a look at the row says about a delivery.
@@ -45,6 +48,9 @@ func (db *DB) Claim(ctx context.Context, taskID string, stage events.Stage, owne
 		claim, answer, err = tx.claim(ctx, taskID, stage, owner, lease, limit)
 		return err
 	})
+	if err == nil && answer == Claimed {
+		crash.At(string(stage), "after_claim", "")
+	}
 	if err != nil { // a claim that nobody waits for any more may still be under way
 		return Claim{}, Idle, err
 	}
@@ -69,21 +75,26 @@ func (tx *Tx) claim(ctx context.Context, taskID string, stage events.Stage, owne
 		run.Status = pipeline.Processing
 	}
 	claim := Claim{Run: run, Task: *task, Token: tx.token, Resumed: resumed, First: !run.StartedAt.Valid}
-	until := task.now.Add(lease)
-	sets := []set{{"`status`=?", run.Status}, {"`attempt`=?", run.Attempt}, {"`due_at`=?", until}, {"`filings`=?", 0},
-		{"`lease_token`=?", claim.Token}, {"`lease_until`=?", until}, {"`owner`=?", cut(owner, 128)}}
-	if claim.First {
-		sets = append(sets, set{"`started_at`=?", task.now})
-	}
-	tx.change(run, sets...)
-	if !resumed {
-		tx.setTask(task, pipeline.TaskProcessing, "", "")
-		tx.emitRun(task, run)
-	}
+	tx.take(task, claim, owner, lease)
 	if run.Attempt > limit {
 		return claim, Exhausted, nil
 	}
 	return claim, Claimed, nil
+}
+
+// take gives a run to a claim for as long as its lease lasts.
+func (tx *Tx) take(task *Task, c Claim, owner string, lease time.Duration) {
+	until := task.now.Add(lease)
+	sets := []set{{"`status`=?", c.Status}, {"`attempt`=?", c.Attempt}, {"`due_at`=?", until}, {"`filings`=?", 0},
+		{"`lease_token`=?", c.Token}, {"`lease_until`=?", until}, {"`owner`=?", cut(owner, 128)}}
+	if c.First {
+		sets = append(sets, set{"`started_at`=?", task.now})
+	}
+	tx.change(c.Run, sets...)
+	if !c.Resumed {
+		tx.setTask(task, pipeline.TaskProcessing, "", "")
+		tx.emitRun(task, c.Run)
+	}
 }
 
 // lookAt says what a delivery for this run means now.
@@ -102,6 +113,9 @@ const extendLease = "UPDATE `stage_run` SET `due_at`=DATE_ADD(NOW(6), INTERVAL ?
 
 // Extend keeps the claim for another lease from now. Errors: ErrLeaseLost.
 func (db *DB) Extend(ctx context.Context, c Claim, lease time.Duration) error {
+	if c.early != nil && !c.early.written.Load() {
+		return c.Stand(ctx)
+	}
 	res, err := db.sql.ExecContext(ctx, extendLease, lease.Microseconds(), c.TaskID, c.Stage, c.Revision, c.Token)
 	if err != nil {
 		return fmt.Errorf("extend the lease of %s of task %s: %w", c.Stage, c.TaskID, err)

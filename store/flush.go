@@ -48,7 +48,7 @@ func placeholders(row string, n int) string { return strings.Repeat(row+",", n-1
 // set is an assignment of an UPDATE, with the value of its placeholder.
 type set struct {
 	assignment string // "`column`=?"
-	value      any
+	value      any    // comparable
 }
 
 // alike are rows that the same assignments change.
@@ -58,27 +58,18 @@ type alike struct {
 	keys  []any // what tells them apart
 }
 
-// byChange groups rows by what changes them, in the order in which they come.
-type byChange struct {
-	groups []*alike
-	index  map[string]*alike
-}
+// byChange groups rows by what changes them, in the order in which they come. There are few groups: what a process does to
+// many tasks at a time is the same for most of them.
+type byChange struct{ groups []*alike }
 
 // add adds a row by its key: where it has something in common with others, and what it has for itself.
 func (g *byChange) add(sets []set, key any, where ...any) {
-	id := fmt.Appendf(nil, "%v", where)
-	for _, s := range sets {
-		id = fmt.Appendf(id, "|%s%v", s.assignment, s.value)
+	i := slices.IndexFunc(g.groups, func(a *alike) bool { return slices.Equal(a.sets, sets) && slices.Equal(a.where, where) })
+	if i < 0 {
+		i = len(g.groups)
+		g.groups = append(g.groups, &alike{sets: sets, where: where})
 	}
-	group := g.index[string(id)]
-	if group == nil {
-		group = &alike{sets: sets, where: where}
-		if g.index == nil {
-			g.index = map[string]*alike{}
-		}
-		g.index[string(id)], g.groups = group, append(g.groups, group)
-	}
-	group.keys = append(group.keys, key)
+	g.groups[i].keys = append(g.groups[i].keys, key)
 }
 
 // update adds a statement for each group. where has the placeholders for what its rows have in common, and %s for the keys.
@@ -140,7 +131,7 @@ func (b *batch) insertRuns(parts []*Tx) {
 	var values []any
 	for _, tx := range parts {
 		for _, r := range tx.made {
-			values = append(values, r.TaskID, r.Stage, r.Revision, r.Status, r.DueAt, r.filings, r.Edit, r.CreatedAt)
+			values = append(values, r.TaskID, r.Stage, r.Revision, r.Status, r.DueAt, r.Filings, r.Edit, r.CreatedAt)
 		}
 	}
 	b.insert(insertRuns, insertRun, values)

@@ -45,6 +45,9 @@ const CodeOutcomeUnknown = "outcome_unknown"
 // the unique key of provider_job and the claim's fence: whoever finds a job that was sent asks the provider instead of
 // paying again. Errors: what Call was refused with; fault Uncertain with CodeOutcomeUnknown; ErrLeaseLost.
 func (db *DB) PayOnce(ctx context.Context, c Claim, p Paid) (Job, error) {
+	if err := c.Stand(ctx); err != nil {
+		return Job{}, err
+	}
 	job, err := db.planned(ctx, c, p)
 	if err != nil {
 		return Job{}, err

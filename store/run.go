@@ -29,8 +29,7 @@ type Run struct {
 	CreatedAt  time.Time           `db:"created_at"`
 	StartedAt  sql.Null[time.Time] `db:"started_at"`
 	FinishedAt sql.Null[time.Time] `db:"finished_at"`
-
-	filings int // to be written with it
+	Filings    int                 `db:"filings"` // since it became due, and nobody has claimed it
 }
 
 // Edit is what a person changed when asking for a rerun; one field is set, by the stage.
@@ -43,7 +42,15 @@ type Edit struct {
 }
 
 const runColumns = "`task_id`,`stage`,`revision`,`status`,`attempt`,`due_at`,`lease_token`,`lease_until`,`owner`,`edit`,`code`,`reason`," +
-	"`dead_id`,`created_at`,`started_at`,`finished_at`"
+	"`dead_id`,`created_at`,`started_at`,`finished_at`,`filings`"
+
+// stateColumns are what it takes to go on with a task.
+const stateColumns = "`task_id`,`stage`,`revision`,`status`,`attempt`,`due_at`,`filings`,`lease_token`,`lease_until`,`edit`,`code`,`reason`,`started_at`"
+
+// state is where a row of stateColumns goes.
+func (r *Run) state() []any {
+	return []any{&r.TaskID, &r.Stage, &r.Revision, &r.Status, &r.Attempt, &r.DueAt, &r.Filings, &r.LeaseToken, &r.LeaseUntil, &r.Edit, &r.Code, &r.Reason, &r.StartedAt}
+}
 
 const selectRuns = "SELECT " + runColumns + " FROM `stage_run` WHERE `task_id` = ? ORDER BY `revision`"
 
@@ -108,11 +115,11 @@ func (tx *Tx) want(task *Task, run Run) {
 // due makes a run one that is to be claimed as soon as it can. Either the relay files it, or this process does after the
 // commit; then the row says that it was filed already, and the relay files it once more only if nobody claims it soon.
 func (tx *Tx) due(task *Task, run *Run) {
-	run.DueAt, run.filings = at(task.now), 0
+	run.DueAt, run.Filings = at(task.now), 0
 	if tx.files {
 		tx.wanted = append(tx.wanted, Due{TaskID: run.TaskID, Stage: run.Stage, Revision: run.Revision, Status: string(run.Status),
 			Attempt: run.Attempt, DueAt: task.now, Traceparent: task.Traceparent})
-		run.DueAt, run.filings = at(task.now.Add(time.Second<<filedAtOnce)), filedAtOnce
+		run.DueAt, run.Filings = at(task.now.Add(time.Second<<filedAtOnce)), filedAtOnce
 	}
 	tx.filed = tx.filed || !tx.files
 }
@@ -122,7 +129,7 @@ const filedAtOnce = 2
 
 // freed are the assignments that take a run out of a worker's hands: its status with what is said of it, and when it is due.
 func freed(run Run) []set {
-	return []set{{"`status`=?", run.Status}, {"`due_at`=?", run.DueAt}, {"`filings`=?", run.filings}, {"`lease_token`=?", nil},
+	return []set{{"`status`=?", run.Status}, {"`due_at`=?", run.DueAt}, {"`filings`=?", run.Filings}, {"`lease_token`=?", nil},
 		{"`code`=?", run.Code}, {"`reason`=?", cut(run.Reason, 1000)}}
 }
 
@@ -138,7 +145,7 @@ func (tx *Tx) end(ctx context.Context, task *Task, run Run, status pipeline.Stat
 			return err
 		}
 	}
-	run.Status, run.DueAt, run.filings = status, never, 0
+	run.Status, run.DueAt, run.Filings = status, never, 0
 	tx.change(run, append(freed(run), set{"`finished_at`=?", task.now})...)
 	tx.emitRun(task, run)
 	return nil

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"castad/events"
@@ -10,7 +11,8 @@ import (
 	"castad/internal/pipeline"
 )
 
-// held locks the task and checks that the claim still stands: same token, and neither cancelled nor superseded.
+// held locks the task and checks that the claim still stands: same token, and neither cancelled nor superseded. A claim
+// that isn't written yet stands as long as nobody has touched the run, and is written with the outcome.
 func (tx *Tx) held(ctx context.Context, c Claim) (*Task, []Run, error) {
 	task, err := tx.lockTask(ctx, c.TaskID)
 	if err != nil {
@@ -21,16 +23,28 @@ func (tx *Tx) held(ctx context.Context, c Claim) (*Task, []Run, error) {
 		return nil, nil, err
 	}
 	run, ok := find(runs, c.Stage)
-	if !ok || run.Revision != c.Revision || !run.LeaseToken.Valid || run.LeaseToken.V != c.Token {
-		return nil, nil, fmt.Errorf("settle %s of task %s: %w", c.Stage, c.TaskID, ErrLeaseLost)
+	switch {
+	case ok && c.fences(run):
+		return task, runs, nil
+	case ok && c.early != nil && run.Revision == c.Revision && run.untouched():
+		return task, tx.takenNow(task, runs, c), nil
 	}
-	return task, runs, nil
+	return nil, nil, fmt.Errorf("settle %s of task %s: %w", c.Stage, c.TaskID, ErrLeaseLost)
+}
+
+// takenNow writes a claim together with its outcome: that it has begun is news only to who hasn't seen it end.
+func (tx *Tx) takenNow(task *Task, runs []Run, c Claim) []Run {
+	runs = slices.Clone(runs)
+	i := slices.IndexFunc(runs, func(r Run) bool { return r.Stage == c.Stage })
+	runs[i].Status, runs[i].Attempt, runs[i].StartedAt = c.Status, c.Attempt, at(task.now)
+	tx.change(runs[i], set{"`attempt`=?", c.Attempt}, set{"`started_at`=?", task.now}, set{"`owner`=?", cut(c.early.owner, 128)})
+	return runs
 }
 
 // Complete saves a result: save writes its rows, the run is completed (or held), and what follows is wanted, all in one
 // transaction. Errors: ErrLeaseLost, and then nothing is saved.
 func (db *DB) Complete(ctx context.Context, c Claim, save func(tx *Tx) error) error {
-	return db.together.do(ctx, ahead{taskID: c.TaskID}, func(tx *Tx) error {
+	return db.together.do(ctx, ahead{taskID: c.TaskID, seen: c.early.unwritten()}, func(tx *Tx) error {
 		task, runs, err := tx.held(ctx, c)
 		if err != nil {
 			return err
@@ -47,7 +61,7 @@ func (db *DB) Complete(ctx context.Context, c Claim, save func(tx *Tx) error) er
 func (tx *Tx) proceed(task *Task, runs []Run, stage events.Stage, step pipeline.Step) {
 	run, _ := find(runs, stage)
 	run.Status, run.Code, run.Reason = step.Run, "", ""
-	run.DueAt, run.filings = never, 0
+	run.DueAt, run.Filings = never, 0
 	tx.change(run, append(freed(run), set{"`finished_at`=?", task.now})...)
 	tx.emitRun(task, run)
 	if next, ok := find(runs, step.Want); ok {
@@ -82,7 +96,7 @@ func (db *DB) Wait(ctx context.Context, c Claim, rest time.Duration, code, reaso
 
 // rest puts a run to rest; its attempts begin anew.
 func (tx *Tx) rest(task *Task, run Run, rest time.Duration) {
-	run.DueAt, run.filings = at(task.now.Add(rest)), 0
+	run.DueAt, run.Filings = at(task.now.Add(rest)), 0
 	tx.change(run, append(freed(run), set{"`attempt`=?", 0})...)
 }
 
@@ -145,7 +159,7 @@ func (tx *Tx) again(task *Task, run Run, v pipeline.Verdict) {
 	if v.GiveBack {
 		run.Attempt = max(run.Attempt-1, 0)
 	}
-	run.DueAt, run.filings = at(due), 0
+	run.DueAt, run.Filings = at(due), 0
 	tx.change(run, append(freed(run), set{"`attempt`=?", run.Attempt})...)
 }
 
@@ -158,7 +172,7 @@ func (tx *Tx) giveUp(ctx context.Context, task *Task, run Run, from Origin) erro
 	if err := tx.saveDead(ctx, task, run, dead, from); err != nil {
 		return err
 	}
-	run.Status, run.DueAt, run.filings = pipeline.Failed, never, 0
+	run.Status, run.DueAt, run.Filings = pipeline.Failed, never, 0
 	tx.change(run, append(freed(run), set{"`dead_id`=?", dead}, set{"`finished_at`=?", task.now})...)
 	tx.emitRun(task, run)
 	tx.setTask(task, pipeline.TaskFailed, run.Code, run.Reason)

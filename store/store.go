@@ -53,6 +53,7 @@ type DB struct {
 	flight, askAgain time.Duration
 	caps             Caps
 	together         together
+	looks            looks
 }
 
 // Open prepares a pool; it doesn't connect yet, so that a program can start before its database.
@@ -96,6 +97,7 @@ func Open(s Settings) (*DB, error) {
 	pool.SetConnMaxLifetime(lifetime)
 	db := &DB{sql: sqlx.NewDb(pool, "mysql"), flight: cmp.Or(s.Flight, 30*time.Second), askAgain: cmp.Or(s.AskAgain, 30*time.Second), caps: s.Caps}
 	db.together.open(db)
+	db.looks.open(db)
 	return db, nil
 }
 

@@ -89,6 +89,17 @@ type Target struct {
 const taskColumns = "`task_id`,`user_uuid`,`status`,`stage`,`language`,`source`,`music`,`publish`,`holds`,`orientation`," +
 	"`callback_url`,`event_seq`,`estimate_micros`,`cost_micros`,`code`,`reason`,`traceparent`,`is_deleted`,`created_at`,`updated_at`,`finished_at`"
 
+// columns are where a row of taskColumns goes.
+func (t *Task) columns() []any {
+	return []any{&t.ID, &t.UserUUID, &t.Status, &t.Stage, &t.Language, &t.Source, &t.Music, &t.Publish, &t.Holds, &t.Orientation,
+		&t.CallbackURL, &t.EventSeq, &t.Estimate, &t.Cost, &t.Code, &t.Reason, &t.Traceparent, &t.Deleted, &t.CreatedAt, &t.UpdatedAt, &t.FinishedAt}
+}
+
+// core is where a row of coreColumns goes.
+func (t *Task) core() []any {
+	return []any{&t.ID, &t.UserUUID, &t.Status, &t.Stage, &t.Holds, &t.EventSeq, &t.Code, &t.Reason, &t.Traceparent, &t.Deleted}
+}
+
 // coreColumns are what it takes to settle a run.
 const coreColumns = "`task_id`,`user_uuid`,`status`,`stage`,`holds`,`event_seq`,`code`,`reason`,`traceparent`,`is_deleted`"
 
@@ -186,6 +197,9 @@ func (j *JSON[T]) Scan(src any) error {
 	case nil:
 		return nil
 	case []byte:
+		if string(v) == "{}" { // the zero value too, as most columns have it
+			return nil
+		}
 		return json.Unmarshal(v, &j.V)
 	case string:
 		return json.Unmarshal([]byte(v), &j.V)

@@ -80,6 +80,12 @@ func (g *together) commit(shares []*share) {
 		left, err = g.once(ctx, left, false)
 		return err
 	})
+	if duplicate(err) && forget(left) {
+		err = g.db.retried(ctx, func() (err error) {
+			left, err = g.once(ctx, left, false)
+			return err
+		})
+	}
 	for _, s := range left {
 		if errors.Is(err, errRefused) || err != nil && len(left) > 1 {
 			go g.alone(s)
@@ -89,10 +95,21 @@ func (g *together) commit(shares []*share) {
 	}
 }
 
+// forget has shares read again what some have seen before, and reports whether there are any: an event has the number
+// that one of them wanted to give.
+func forget(shares []*share) bool {
+	any := false
+	for _, s := range shares {
+		any, s.seen = any || s.seen != nil, nil
+	}
+	return any
+}
+
 // alone brings a share to its end in a transaction of its own, which nobody else waits for.
 func (g *together) alone(s *share) {
 	ctx, cancel := context.WithTimeout(context.Background(), transactionTime)
 	defer cancel()
+	s.seen = nil
 	s.settled <- g.db.retried(ctx, func() error { _, err := g.once(ctx, []*share{s}, true); return err })
 }
 

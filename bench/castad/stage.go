@@ -7,6 +7,7 @@ import (
 	"castad/bench/system"
 	"castad/events"
 	"castad/internal/config"
+	"castad/internal/observe"
 	"castad/internal/worker"
 	"castad/store"
 )
@@ -22,6 +23,7 @@ func serveStage(ctx context.Context, env func(string) string, ready func(), _ fu
 	if err != nil {
 		return err
 	}
+	defer observe.SpareCollector()() // as observe.Run does
 	stage := events.Stage(env(system.EnvStage))
 	return worker.Serve(ctx, stage, cfg.Common, cfg.Worker, os.Stderr, func(_ context.Context, base worker.Base) (worker.Stage[result], error) {
 		ready()

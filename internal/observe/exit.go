@@ -14,6 +14,7 @@ import (
 func Run(serve func(ctx context.Context, getenv func(string) string, stderr io.Writer) error) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	defer SpareCollector()()
 	if err := serve(ctx, os.Getenv, os.Stderr); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1

@@ -38,7 +38,7 @@ func (w *Worker[R]) handle(ctx, working context.Context, msg jetstream.Msg) {
 		return
 	}
 	crash.At(string(stage), "before_claim", "")
-	claim, answer, err := w.DB.Claim(working, taskID, stage, w.Program, w.Lease, w.Attempts.Limit)
+	claim, answer, err := w.claim(working, msg, taskID, stage)
 	log := w.Log.With().Str("task_id", taskID).Int("revision", claim.Revision).Int("attempt", claim.Attempt).Logger()
 	switch {
 	case errors.Is(err, store.ErrNotFound):
@@ -58,6 +58,16 @@ func (w *Worker[R]) handle(ctx, working context.Context, msg jetstream.Msg) {
 	}
 }
 
+// claim takes the run of a delivery. Work of a message that was delivered before may be what ended a program: its attempt
+// is counted before it is begun.
+func (w *Worker[R]) claim(ctx context.Context, msg jetstream.Msg, taskID string, stage events.Stage) (store.Claim, store.Answer, error) {
+	take := w.DB.Claim
+	if meta, err := msg.Metadata(); err == nil && meta.NumDelivered == 1 {
+		take = w.DB.Begin
+	}
+	return take(ctx, taskID, stage, w.Program, w.Lease, w.Attempts.Limit)
+}
+
 // busyRest is until the other's lease ends; if it is dead, this message is what brings the run back.
 func busyRest(claim store.Claim) time.Duration {
 	return min(max(time.Until(claim.LeaseUntil.V), time.Second), 2*time.Minute) + rand.N(time.Second)
@@ -65,9 +75,8 @@ func busyRest(claim store.Claim) time.Duration {
 
 // attempt does the work of a claimed run under its lease, and settles what came of it.
 func (w *Worker[R]) attempt(ctx, working context.Context, msg jetstream.Msg, claim store.Claim, log zerolog.Logger, begun time.Time) {
-	crash.At(string(w.Stage), "after_claim", "")
 	leased, release := w.keep(log.WithContext(working), msg, claim)
-	outcome, err := w.guarded(leased, claim)
+	outcome, err := w.work(leased, claim)
 	if err == nil && outcome.Rest > 0 {
 		crash.At(string(w.Stage), "before_wait", "")
 		err = w.DB.Wait(settling(working), claim, outcome.Rest, outcome.Code, outcome.Reason)
@@ -121,6 +130,23 @@ func (w *Worker[R]) complete(ctx context.Context, claim store.Claim, outcome Out
 		defer crash.At(string(w.Stage), "in_save", "")
 		return w.Work.Save(ctx, tx, claim, outcome.Result)
 	})
+}
+
+// claimWithin is how long work goes on before its claim is written, where it wasn't at once.
+const claimWithin = 3 * time.Millisecond
+
+// work does the stage's work under the claim, which is written when that takes its time.
+func (w *Worker[R]) work(ctx context.Context, claim store.Claim) (Outcome[R], error) {
+	working, done := context.WithCancelCause(ctx)
+	standing := time.AfterFunc(claimWithin, func() {
+		if err := claim.Stand(working); errors.Is(err, store.ErrLeaseLost) {
+			done(err)
+		}
+	})
+	outcome, err := w.guarded(working, claim)
+	standing.Stop()
+	done(nil)
+	return outcome, err
 }
 
 // keep extends the lease in the row and the delivery at the broker together, until release is called. The context ends

@@ -127,7 +127,8 @@ func TestPoisonedProcess(t *testing.T) {
 }
 
 // A run that ends the whole program is given up after as many attempts as any other, with one dead letter. Attempts are
-// counted before the work, so its neighbours' aren't, and the broker's count of deliveries plays no part.
+// counted before the work, so its neighbours' aren't, and the broker's count of deliveries plays no part. Only the first
+// process ends before the claim is written that it has begun with (docs/adr/0006).
 func TestPoison_EndsTheProcess(t *testing.T) {
 	t.Parallel()
 	p := newPipe(t, testkit.NATS(t), done)
@@ -160,7 +161,7 @@ func TestPoison_EndsTheProcess(t *testing.T) {
 		if p.status(ids[2]) == pipeline.TaskFailed {
 			p.eventually(pipeline.TaskCompleted, slices.Delete(slices.Clone(ids), 2, 3)...)
 			_ = process.Process.Kill()
-		} else if ended++; ended > poisonLimit {
+		} else if ended++; ended > poisonLimit+1 {
 			t.Fatalf("the run has ended %d processes, its limit is %d", ended, poisonLimit)
 		}
 		<-exited
@@ -169,8 +170,8 @@ func TestPoison_EndsTheProcess(t *testing.T) {
 	if diff := cmp.Diff([]string{"attempts_exhausted"}, causes(p)); diff != "" {
 		t.Errorf("causes (-want +got):\n%s", diff)
 	}
-	if ended != poisonLimit {
-		t.Errorf("the run has ended %d processes, want %d", ended, poisonLimit)
+	if ended < poisonLimit { // or one more: the relay may or may not have noted its filing when the first message came
+		t.Errorf("the run has ended %d processes, want %d at least", ended, poisonLimit)
 	}
 	untouched(p, slices.Delete(slices.Clone(ids), 2, 3))
 }

@@ -158,8 +158,71 @@ func TestTasks_RunThroughSixStages(t *testing.T) {
 	}
 	testkit.Eventually(t, "the work stream is empty", func() bool { return messages(p, p.broker.Names().WorkStream()) == 0 })
 	for _, id := range ids {
-		testkit.Eventually(t, "watchers have heard all of it, in order", func() bool { return heard.inOrder(id, 3+2*len(events.Stages)) })
+		testkit.Eventually(t, "watchers have heard all of it, in order", func() bool { return heard.inOrder(id, p.newest(id)) })
 	}
+}
+
+// newest returns the number of a task's newest event.
+func (p *pipe) newest(id string) int {
+	task, err := p.db.LoadTask(context.Background(), id)
+	if err != nil {
+		return 0
+	}
+	return int(task.EventSeq)
+}
+
+// A message that was delivered before may be what has ended a program: the attempt is counted before the work begins.
+func TestClaim_RedeliveredIsCountedBeforeItsWork(t *testing.T) {
+	t.Parallel()
+	const tasks = 10
+	found := make(chan pipeline.Status, tasks)
+	var p *pipe
+	p = newPipe(t, testkit.NATS(t), func(_ context.Context, c store.Claim) (worker.Outcome[int], error) {
+		found <- stageStatus(p, c.TaskID, events.Crawl)
+		return worker.Done(1)
+	})
+	p.db.File = relay.AtOnce(p.broker)
+	stop := p.worker(events.Crawl, nil) // it declares the consumer
+	var consumer jetstream.Consumer
+	testkit.Eventually(t, "the consumer is there", func() bool {
+		var err error
+		consumer, err = p.broker.Consumer(context.Background(), events.Crawl)
+		return err == nil
+	})
+	stop()
+	p.submit(tasks)
+	first := make([]jetstream.Msg, tasks)
+	for i := range first {
+		var err error
+		if first[i], err = consumer.Next(jetstream.FetchMaxWait(10 * time.Second)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, msg := range first {
+		if err := msg.Nak(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p.worker(events.Crawl, nil)
+	for range tasks {
+		if got := <-found; got != pipeline.Processing {
+			t.Errorf("work began while its run was %s", got)
+		}
+	}
+}
+
+// Work that takes its time is seen to be under way.
+func TestClaim_IsWrittenWhileWorkGoesOn(t *testing.T) {
+	t.Parallel()
+	var p *pipe
+	p = newPipe(t, testkit.NATS(t), func(ctx context.Context, c store.Claim) (worker.Outcome[int], error) {
+		testkit.Eventually(t, "the run is in work", func() bool { return stageStatus(p, c.TaskID, events.Crawl) == pipeline.Processing })
+		return worker.Done(1)
+	})
+	p.relay()
+	p.worker(events.Crawl, nil)
+	id := p.submit(1)[0]
+	testkit.Eventually(t, "crawl is completed", func() bool { return stageStatus(p, id, events.Crawl) == pipeline.Completed })
 }
 
 // hearing collects the live facts of each task.
