@@ -54,6 +54,7 @@ type settings struct {
 	json   string
 	reads  bool
 	queued string
+	wait   int
 }
 
 func main() {
@@ -77,6 +78,7 @@ func parse(args []string) (settings, error) {
 	flags.StringVar(&s.dir, "dir", "", "for the stores and logs of the rounds; a temporary folder when empty")
 	flags.BoolVar(&s.reads, "reads", false, "measure polling (with wrk) and watching instead")
 	flags.StringVar(&s.queued, "queued", "", "measure CastAD with so many tasks queued instead: 1000,10000,100000")
+	flags.IntVar(&s.wait, "waiting", 0, "measure CastAD with so many tasks that wait for a provider instead: 10000")
 	flags.StringVar(&s.json, "json", "", "file for all measurements")
 	if err := flags.Parse(args); err != nil {
 		return s, err
@@ -105,6 +107,9 @@ func run(ctx context.Context, args []string) error {
 	defer os.RemoveAll(base)
 	if s.reads {
 		return reads(ctx, base)
+	}
+	if s.wait > 0 {
+		return waiting(ctx, base, s.wait)
 	}
 	if s.queued != "" {
 		return backlogs(ctx, base, s.queued)

@@ -22,17 +22,24 @@ import (
 
 	"castad/bench/system"
 	"castad/events"
+	"castad/internal/pipeline"
 	"castad/internal/schema"
 	"castad/internal/servers"
 )
 
 // System is CastAD.
-type System struct{ Paid bool }
+type System struct {
+	Paid bool
+	Rest time.Duration // for which each task waits for a provider at its first stage
+}
 
 // Roles are the programs that the benchmark itself is.
 var Roles = map[string]system.Role{"castad/stage": serveStage}
 
-const envPaid = "CASTAD_BENCH_PAID"
+const (
+	envPaid = "CASTAD_BENCH_PAID"
+	envRest = "CASTAD_BENCH_REST"
+)
 
 // Product is a running CastAD.
 type Product struct {
@@ -81,7 +88,7 @@ func (s System) start(ctx context.Context, r *Product, dir string) error {
 	}
 	env := map[string]string{"CASTAD_MYSQL_DSN": r.DSN, "CASTAD_NATS_URL": broker, "CASTAD_LOG_LEVEL": "warn",
 		"CASTAD_DEV": "true", "CASTAD_JWT_KEYS": "bench:dGhpcyBpcyBhIGtleSBmb3IgdGVzdHMgYWxvbmUgMTIzNA==",
-		"CASTAD_BLOB_CONNECTION": blobs, "CASTAD_SLOTS": slots, envPaid: ""}
+		"CASTAD_BLOB_CONNECTION": blobs, "CASTAD_SLOTS": slots, envPaid: "", envRest: s.Rest.String()}
 	if s.Paid {
 		env[envPaid] = "yes"
 	}
@@ -266,6 +273,20 @@ func (r *Product) Audit(ctx context.Context) (system.Audit, error) {
 		return a, fmt.Errorf("read the records: %w", err)
 	}
 	return a, nil
+}
+
+const countRuns = "SELECT COUNT(*) FROM `stage_run` WHERE `stage`='crawl' AND `status`=?"
+
+// Waiting counts the tasks that wait for a provider.
+func (r *Product) Waiting(ctx context.Context) (n int, err error) {
+	err = r.Admin.QueryRowContext(ctx, countRuns, pipeline.Waiting).Scan(&n)
+	return n, err
+}
+
+// Ended counts the tasks that are completed.
+func (r *Product) Ended(ctx context.Context) (int, error) {
+	a, err := r.Audit(ctx)
+	return a.Completed, err
 }
 
 // Stop ends all of it.

@@ -3,6 +3,7 @@ package castad
 import (
 	"context"
 	"os"
+	"time"
 
 	"castad/bench/system"
 	"castad/events"
@@ -27,7 +28,8 @@ func serveStage(ctx context.Context, env func(string) string, ready func(), _ fu
 	stage := events.Stage(env(system.EnvStage))
 	return worker.Serve(ctx, stage, cfg.Common, cfg.Worker, os.Stderr, func(_ context.Context, base worker.Base) (worker.Stage[result], error) {
 		ready()
-		return &instant{db: base.DB, paid: env(envPaid) != ""}, nil
+		rest, err := time.ParseDuration(env(envRest))
+		return &instant{db: base.DB, paid: env(envPaid) != "", rest: rest}, err
 	})
 }
 
@@ -38,11 +40,15 @@ type result struct{}
 type instant struct {
 	db   *store.DB
 	paid bool
+	rest time.Duration // of the first stage, until its provider is ready
 }
 
 const priceMicros = 1000
 
 func (s *instant) Work(ctx context.Context, c store.Claim) (worker.Outcome[result], error) {
+	if s.rest > 0 && c.Stage == events.Crawl && !c.Resumed {
+		return worker.Wait[result](s.rest, "provider_works", "the provider takes its time")
+	}
 	if !s.paid {
 		return worker.Done(result{})
 	}
