@@ -21,6 +21,7 @@ const (
 	readClock    = "SELECT NOW(6) AS `now`" // after the locks: a lease begins when its claim could be made
 	readRuns     = "SELECT " + stateColumns + " FROM `stage_run` WHERE `task_id` IN (%s) ORDER BY `task_id`,`stage`,`revision`"
 	lockStages   = "SELECT " + stateColumns + " FROM `stage_run` WHERE (`task_id`,`stage`) IN (%s) ORDER BY `task_id`,`stage`,`revision` FOR UPDATE"
+	lockPlanned  = "SELECT " + jobColumns + " FROM `provider_job` WHERE `token` IN (%s) AND `status`='planned' FOR UPDATE"
 	readAccepted = "SELECT " + jobColumns + " FROM `provider_job` WHERE `task_id` IN (%s) AND `status`='accepted' ORDER BY `id`"
 )
 
@@ -31,6 +32,8 @@ const (
 type ahead struct {
 	taskID string
 	stage  events.Stage
+	whole  bool   // all columns of the task, for a worker
+	token  string // of a planned job, which is locked
 	seen   *sight
 }
 
@@ -48,7 +51,7 @@ type reading struct {
 func (db *DB) readAhead(ctx context.Context, on *line, shares []*share, alone bool) ([]*Tx, error) {
 	parts := make([]*Tx, len(shares))
 	byTask := make(partOf, len(shares))
-	var settles, claims, stages []any
+	var keys struct{ whole, core, stages, settles, tokens []any }
 	for i, s := range shares {
 		parts[i] = db.newTx(on)
 		byTask[s.taskID] = parts[i]
@@ -58,10 +61,19 @@ func (db *DB) readAhead(ctx context.Context, on *line, shares []*share, alone bo
 		case s.seen != nil:
 			task, runs := s.seen.again()
 			parts[i].tasks[s.taskID], parts[i].read[s.taskID] = task, runs
-		case s.stage == "":
-			settles = append(settles, s.taskID)
+			continue
+		case s.whole:
+			keys.whole = append(keys.whole, s.taskID)
 		default:
-			claims, stages = append(claims, s.taskID), append(stages, s.taskID, s.stage)
+			keys.core = append(keys.core, s.taskID)
+		}
+		if s.stage == "" {
+			keys.settles = append(keys.settles, s.taskID)
+		} else {
+			keys.stages = append(keys.stages, s.taskID, s.stage)
+		}
+		if s.token != "" {
+			keys.tokens = append(keys.tokens, s.token)
 		}
 	}
 	var now time.Time
@@ -70,16 +82,17 @@ func (db *DB) readAhead(ctx context.Context, on *line, shares []*share, alone bo
 		wait = ""
 	}
 	readings := []reading{
-		{lockWhole + wait, "?", claims, byTask.tasks((*Task).columns)},
-		{lockCore + wait, "?", settles, byTask.tasks((*Task).core)},
+		{lockWhole + wait, "?", keys.whole, byTask.tasks((*Task).columns)},
+		{lockCore + wait, "?", keys.core, byTask.tasks((*Task).core)},
 		{readClock, "", nil, func(rows *sqlx.Rows) error { rows.Next(); return rows.Scan(&now) }},
-		{lockStages, "(?,?)", stages, byTask.runs},
-		{readRuns, "?", settles, byTask.runs},
-		{readAccepted, "?", settles, byTask.jobs},
+		{lockStages, "(?,?)", keys.stages, byTask.runs},
+		{readRuns, "?", keys.settles, byTask.runs},
+		{lockPlanned, "?", keys.tokens, byTask.planned},
+		{readAccepted, "?", keys.settles, byTask.accepted},
 	}
 	if slices.ContainsFunc(shares, func(s *share) bool { return s.seen == nil }) {
 		if err := read(ctx, on, readings); err != nil {
-			return nil, fmt.Errorf("lock %d tasks: %w", len(claims)+len(settles), err)
+			return nil, fmt.Errorf("lock %d tasks: %w", len(keys.whole)+len(keys.core), err)
 		}
 	} else {
 		now = shares[0].seen.clock()
@@ -140,8 +153,12 @@ func (p partOf) tasks(columns func(*Task) []any) func(*sqlx.Rows) error {
 	}
 }
 
-func (p partOf) jobs(rows *sqlx.Rows) error {
+func (p partOf) accepted(rows *sqlx.Rows) error {
 	return each(rows, func(job *Job) { tx := p[job.TaskID]; tx.accepted = append(tx.accepted, *job) })
+}
+
+func (p partOf) planned(rows *sqlx.Rows) error {
+	return each(rows, func(job *Job) { p[job.TaskID].planned = job })
 }
 
 // runs keeps the newest of each stage.

@@ -61,27 +61,38 @@ func (c Claim) Stand(ctx context.Context) error {
 		return nil
 	}
 	err := c.early.together.do(ctx, ahead{taskID: c.TaskID, stage: c.Stage}, func(tx *Tx) error {
-		task, err := tx.lockTask(ctx, c.TaskID)
-		if err != nil {
-			return err
-		}
-		run, ok := find(tx.read[c.TaskID], c.Stage)
-		switch {
-		case ok && c.fences(run): // the answer to an earlier try was lost
-			return nil
-		case !ok || run.Revision != c.Revision || !run.untouched():
-			return fmt.Errorf("claim %s of task %s: %w", c.Stage, c.TaskID, ErrLeaseLost)
-		}
-		tx.take(task, c, c.early.owner, c.early.lease)
-		return nil
-	})
-	if err != nil {
+		_, err := tx.stands(ctx, c)
 		return err
+	})
+	if err == nil {
+		c.stood()
 	}
-	if !c.early.written.Swap(true) {
+	return err
+}
+
+// stood notes that the claim is written.
+func (c Claim) stood() {
+	if c.early != nil && !c.early.written.Swap(true) {
 		crash.At(string(c.Stage), "after_claim", "")
 	}
-	return nil
+}
+
+// stands checks that a claim stands and its lease hasn't run out, and keeps it so for this transaction, which has locked
+// the run; a claim that isn't written yet is written now. Errors: ErrLeaseLost.
+func (tx *Tx) stands(ctx context.Context, c Claim) (*Task, error) {
+	task, err := tx.lockTask(ctx, c.TaskID)
+	if err != nil {
+		return nil, err
+	}
+	run, ok := find(tx.read[c.TaskID], c.Stage)
+	switch {
+	case ok && c.fences(run) && run.Status.Active() && run.LeaseUntil.V.After(task.now):
+		return task, nil
+	case ok && c.early != nil && run.Revision == c.Revision && run.untouched():
+		tx.take(task, c, c.early.owner, c.early.lease)
+		return task, nil
+	}
+	return nil, fmt.Errorf("%s of task %s: %w", c.Stage, c.TaskID, ErrLeaseLost)
 }
 
 // fences reports whether a run is in the hands of this claim.

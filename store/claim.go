@@ -43,7 +43,7 @@ const (
 func (db *DB) Claim(ctx context.Context, taskID string, stage events.Stage, owner string, lease time.Duration, limit int) (Claim, Answer, error) {
 	var claim Claim
 	var answer Answer
-	err := db.together.do(ctx, ahead{taskID: taskID, stage: stage}, func(tx *Tx) error {
+	err := db.together.do(ctx, ahead{taskID: taskID, stage: stage, whole: true}, func(tx *Tx) error {
 		var err error
 		claim, answer, err = tx.claim(ctx, taskID, stage, owner, lease, limit)
 		return err

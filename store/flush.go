@@ -2,6 +2,8 @@ package store
 
 import (
 	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"slices"
 	"strings"
@@ -38,7 +40,13 @@ func gathered(parts []*Tx) batch {
 	b.saveTasks(parts)
 	b.insertRuns(parts)
 	b.updateRuns(parts)
+	b.planJobs(parts)
+	b.sendJobs(parts)
+	b.settleJobs(parts)
 	b.saveEvents(parts)
+	for _, tx := range parts {
+		b.statements, b.values = append(b.statements, tx.last.statements...), append(b.values, tx.last.values...)
+	}
 	return b
 }
 
@@ -197,4 +205,63 @@ func (b *batch) saveEvents(parts []*Tx) {
 	}
 	b.insert(insertEvents+") VALUES ", insertEvent, plain)
 	b.insert(insertEvents+",`code`,`reason`) VALUES ", insertCause, caused)
+}
+
+const (
+	insertJobs = "INSERT INTO `provider_job` (`task_id`,`stage`,`revision`,`purpose`,`try`,`provider`,`request`,`request_hash`," +
+		"`token`,`status`,`handle`,`price_micros`,`metered`,`planned_at`) VALUES "
+	insertJob = "(?,?,?,?,?,?,?,?,?,'planned',?,?,?,NOW(6))"
+)
+
+func (b *batch) planJobs(parts []*Tx) {
+	var values []any
+	for _, tx := range parts {
+		for _, j := range tx.plans {
+			sum := sha256.Sum256([]byte(j.Request))
+			values = append(values, j.TaskID, j.Stage, j.Revision, j.Purpose, j.Try, j.Provider, j.Request, hex.EncodeToString(sum[:]),
+				j.Token, j.Handle, j.PriceMicros, j.Metered)
+		}
+	}
+	b.insert(insertJobs, insertJob, values)
+}
+
+const (
+	insertHolds = "INSERT INTO `ledger_entry` (`job_id`,`closing`,`kind`,`task_id`,`user_uuid`,`provider`,`micros`,`day`,`at`) VALUES "
+	insertHold  = "(?,0,'hold',?,?,?,?,CURRENT_DATE,NOW(6))"
+	whereJobs   = " WHERE `id` IN (%s)"
+)
+
+// sendJobs writes jobs as sent, and what is held for them into the ledger.
+func (b *batch) sendJobs(parts []*Tx) {
+	var sent byChange
+	var holds []any
+	for _, tx := range parts {
+		for _, j := range tx.sends {
+			sent.add([]set{{"`status`=?", JobSent}, {"`handle`=?", j.Handle}, {"`sent_at`=?", tx.now}}, j.ID)
+			if j.PriceMicros != 0 {
+				holds = append(holds, j.ID, j.TaskID, tx.tasks[j.TaskID].UserUUID, j.Provider, j.PriceMicros)
+			}
+		}
+	}
+	b.update("`provider_job`", whereJobs, sent)
+	b.insert(insertHolds, insertHold, holds)
+}
+
+// settleJobs writes what jobs have cost, and the second entries of those that have cost what was held.
+func (b *batch) settleJobs(parts []*Tx) {
+	var settled byChange
+	closed := map[settlement][]any{} // the jobs of equal ones
+	for _, tx := range parts {
+		for _, s := range tx.settled {
+			settled.add([]set{{"`status`=?", JobSettled}, {"`charged_micros`=?", s.cost}}, s.jobID)
+			if s.close {
+				alike := settlement{cost: s.cost, kind: s.kind}
+				closed[alike] = append(closed[alike], s.jobID)
+			}
+		}
+	}
+	b.update("`provider_job`", whereJobs, settled)
+	for s, ids := range closed {
+		b.add(fmt.Sprintf(closeEntries+" IN (%s) AND `kind`='hold'", placeholders("?", len(ids))), append([]any{s.kind, s.cost}, ids...)...)
+	}
 }

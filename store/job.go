@@ -3,12 +3,9 @@ package store
 import (
 	"context"
 	"crypto/rand"
-	"crypto/sha256"
 	"database/sql"
 	"encoding/base64"
-	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"time"
 
@@ -103,11 +100,9 @@ func (db *DB) ListJobs(ctx context.Context, taskID string) ([]Job, error) {
 	return jobs, nil
 }
 
-const insertJob = "INSERT INTO `provider_job` (`task_id`,`stage`,`revision`,`purpose`,`try`,`provider`,`request`,`request_hash`," +
-	"`token`,`status`,`handle`,`price_micros`,`metered`,`planned_at`) VALUES (?,?,?,?,?,?,?,?,?,'planned',?,?,?,NOW(6))"
-
-// plan writes the intent of a call, for as long as the claim stands. The unique key of run, purpose and try lets one
-// of many planners win; the others find its row.
+// plan writes the intent of a call, for as long as the claim stands, which is written with it where it wasn't before. The
+// unique key of run, purpose and try lets one of many planners win; the others find its row. The job that it returns
+// has no ID yet.
 func (db *DB) plan(ctx context.Context, c Claim, p Paid, try int, handle string) (Job, error) {
 	request, err := json.Marshal(p.Request)
 	if err != nil {
@@ -115,17 +110,9 @@ func (db *DB) plan(ctx context.Context, c Claim, p Paid, try int, handle string)
 	}
 	job := Job{TaskID: c.TaskID, Stage: c.Stage, Revision: c.Revision, Purpose: p.Purpose, Try: try, Provider: p.Provider, Request: string(request),
 		Token: newToken(), Status: JobPlanned, Handle: handle, PriceMicros: p.PriceMicros, Metered: p.Metered, PlannedAt: time.Now().UTC()}
-	sum := sha256.Sum256(request)
-	err = db.InTx(ctx, func(tx *Tx) error {
-		if err := tx.fenced(ctx, c); err != nil {
-			return err
-		}
-		res, err := tx.sql.ExecContext(ctx, insertJob, job.TaskID, job.Stage, job.Revision, job.Purpose, job.Try, job.Provider, job.Request,
-			hex.EncodeToString(sum[:]), job.Token, job.Handle, job.PriceMicros, job.Metered)
-		if err != nil {
-			return err
-		}
-		job.ID, err = res.LastInsertId()
+	err = db.together.do(ctx, ahead{taskID: c.TaskID, stage: c.Stage}, func(tx *Tx) error {
+		_, err := tx.stands(ctx, c)
+		tx.plans = append(tx.plans, job)
 		return err
 	})
 	switch {
@@ -134,45 +121,27 @@ func (db *DB) plan(ctx context.Context, c Claim, p Paid, try int, handle string)
 	case err != nil:
 		return Job{}, fmt.Errorf("plan the %s call: %w", p.Purpose, err)
 	}
+	c.stood()
 	return job, nil
 }
 
-const checkFence = "SELECT COUNT(*) FROM `stage_run` WHERE `task_id`=? AND `stage`=? AND `revision`=? AND `lease_token`=?" +
-	" AND `status` IN ('processing','waiting') AND `lease_until` > NOW(6) FOR UPDATE"
-
-// fenced checks that the claim still stands and its lease hasn't run out, and keeps it so for this transaction.
-func (tx *Tx) fenced(ctx context.Context, c Claim) error {
-	var n int
-	if err := tx.sql.GetContext(ctx, &n, checkFence, c.TaskID, c.Stage, c.Revision, c.Token); err != nil {
-		return fmt.Errorf("check the lease of %s of task %s: %w", c.Stage, c.TaskID, err)
-	}
-	if n == 0 {
-		return ErrLeaseLost
-	}
-	return nil
-}
-
-const markJobSent = "UPDATE `provider_job` SET `status`='sent', `handle`=?, `sent_at`=NOW(6) WHERE `id`=? AND `status`='planned'"
-
 // send notes, just before the first byte, that from here on the outcome may be unknown, and holds the price. Of two
-// workers that hold the same planned row one may call. Errors: ErrLeaseLost, and the faults of caps.
-func (db *DB) send(ctx context.Context, c Claim, job Job) error {
-	return db.InTx(ctx, func(tx *Tx) error {
-		if err := tx.hold(ctx, db.caps, c, job); err != nil {
-			return err
-		}
-		if err := tx.fenced(ctx, c); err != nil {
-			return err
-		}
-		res, err := tx.sql.ExecContext(ctx, markJobSent, job.Handle, job.ID)
+// workers that hold the same planned row one may call. It returns the job as it was planned, with its ID. Errors:
+// ErrLeaseLost, and the faults of caps.
+func (db *DB) send(ctx context.Context, c Claim, job Job) (Job, error) {
+	err := db.together.do(ctx, ahead{taskID: c.TaskID, stage: c.Stage, token: job.Token}, func(tx *Tx) error {
+		task, err := tx.stands(ctx, c)
 		if err != nil {
-			return fmt.Errorf("mark job %d as sent: %w", job.ID, err)
+			return err
 		}
-		if n, err := res.RowsAffected(); err != nil || n == 0 {
-			return errors.Join(ErrLeaseLost, err)
+		if tx.planned == nil {
+			return fmt.Errorf("job %s isn't planned any more: %w", job.Purpose, ErrLeaseLost)
 		}
-		return tx.enter(ctx, c, job)
+		job.ID = tx.planned.ID
+		tx.sends = append(tx.sends, job)
+		return tx.hold(ctx, db.caps, task, job)
 	})
+	return job, err
 }
 
 const answerJob = "UPDATE `provider_job` SET `status`=?, `external_id`=?, `code`=?, `reason`=?, `answered_at`=NOW(6)" +
@@ -183,7 +152,10 @@ const answerJob = "UPDATE `provider_job` SET `status`=?, `external_id`=?, `code`
 func (db *DB) answer(ctx context.Context, job *Job, status JobStatus, externalID, code, reason string) error {
 	job.Status, job.ExternalID, job.Code, job.Reason = status, externalID, code, cut(reason, 1000)
 	for {
-		_, err := db.sql.ExecContext(ctx, answerJob, status, externalID, code, job.Reason, job.ID)
+		err := db.together.do(ctx, ahead{}, func(tx *Tx) error {
+			tx.last.add(answerJob, status, externalID, code, job.Reason, job.ID)
+			return nil
+		})
 		if err == nil {
 			return nil
 		}

@@ -29,42 +29,24 @@ const (
 	CodeDayCap     = "day_cap_reached"
 )
 
-const (
-	holdTask = "UPDATE `task` SET `cost_micros`=`cost_micros`+? WHERE `task_id`=? AND (?=0 OR `cost_micros`+?<=?)"
-
-	insertEntry = "INSERT INTO `ledger_entry` (`job_id`,`closing`,`kind`,`task_id`,`user_uuid`,`provider`,`micros`,`day`,`at`)" +
-		" VALUES (?,0,'hold',?,?,?,?,CURRENT_DATE,NOW(6))"
-)
-
-// hold sets a job's price aside in the transaction that says the call is sent, if no cap is in the way; enter writes it
-// down. It locks the task's row, so it comes before what locks the run's. Errors: faults with the codes above.
-func (tx *Tx) hold(ctx context.Context, caps Caps, c Claim, job Job) error {
+// hold sets a job's price aside in the transaction that says the call is sent, if no cap is in the way. The task is
+// locked, and each day's sum by the statement that adds to it. Errors: faults with the codes above.
+func (tx *Tx) hold(ctx context.Context, caps Caps, task *Task, job Job) error {
 	price := job.PriceMicros
 	if price == 0 {
 		return nil
 	}
-	held, err := tx.changed(ctx, holdTask, price, c.TaskID, caps.Task, price, caps.Task)
-	if err != nil {
-		return fmt.Errorf("hold the price of job %d: %w", job.ID, err)
-	}
-	if !held {
+	if caps.Task != 0 && task.Cost+price > caps.Task {
 		return fault.Stop(CodeTaskCap, fmt.Errorf("a call of at most %s to %s would take the task over its cap of %s",
 			dollars(price), job.Provider, dollars(caps.Task)))
 	}
-	if err := tx.holdDay(ctx, caps.UserDay, c.Task.UserUUID, price, CodeUserDayCap); err != nil {
+	if err := tx.holdDay(ctx, caps.UserDay, task.UserUUID, price, CodeUserDayCap); err != nil {
 		return err
 	}
-	return tx.holdDay(ctx, caps.Day, everybody, price, CodeDayCap)
-}
-
-// enter writes a hold into the ledger.
-func (tx *Tx) enter(ctx context.Context, c Claim, job Job) error {
-	if job.PriceMicros == 0 {
-		return nil
+	if err := tx.holdDay(ctx, caps.Day, everybody, price, CodeDayCap); err != nil {
+		return err
 	}
-	if _, err := tx.sql.ExecContext(ctx, insertEntry, job.ID, c.TaskID, c.Task.UserUUID, job.Provider, job.PriceMicros); err != nil {
-		return fmt.Errorf("write the hold of job %d: %w", job.ID, err)
-	}
+	task.costs, task.dirty = task.costs+price, true
 	return nil
 }
 
@@ -115,8 +97,9 @@ func (tx *Tx) changed(ctx context.Context, statement string, values ...any) (boo
 
 const (
 	// closeEntry writes the second row of a job: micros is the difference to its hold.
-	closeEntry = "INSERT IGNORE INTO `ledger_entry` (`job_id`,`closing`,`kind`,`task_id`,`user_uuid`,`provider`,`micros`,`day`,`at`)" +
-		" SELECT `job_id`,1,?,`task_id`,`user_uuid`,`provider`,?-`micros`,`day`,NOW(6) FROM `ledger_entry` WHERE `job_id`=? AND `kind`='hold'"
+	closeEntry   = closeEntries + "=? AND `kind`='hold'"
+	closeEntries = "INSERT IGNORE INTO `ledger_entry` (`job_id`,`closing`,`kind`,`task_id`,`user_uuid`,`provider`,`micros`,`day`,`at`)" +
+		" SELECT `job_id`,1,?,`task_id`,`user_uuid`,`provider`,?-`micros`,`day`,NOW(6) FROM `ledger_entry` WHERE `job_id`"
 	correctTask = "UPDATE `task` SET `cost_micros`=`cost_micros`+? WHERE `task_id`=?"
 	correctDays = "UPDATE `spending` s JOIN `ledger_entry` e ON e.`day`=s.`day` AND s.`scope` IN (e.`user_uuid`, '')" +
 		" SET s.`micros`=s.`micros`+? WHERE e.`job_id`=? AND e.`kind`='hold'"
@@ -152,10 +135,16 @@ type Charge struct {
 	Micros int64
 }
 
-const (
-	selectAccepted = "SELECT " + jobColumns + " FROM `provider_job` WHERE `task_id`=? AND `stage`=? AND `revision`=? AND `status`='accepted'"
-	settleJob      = "UPDATE `provider_job` SET `status`='settled', `charged_micros`=? WHERE `id`=?"
-)
+const selectAccepted = "SELECT " + jobColumns + " FROM `provider_job` WHERE `task_id`=? AND `stage`=? AND `revision`=? AND `status`='accepted'"
+
+// settlement is what a job has cost in the end. close says that it is what was held, so that the ledger's second entry may
+// be written with those of others.
+type settlement struct {
+	jobID int64
+	cost  int64
+	kind  string
+	close bool
+}
 
 // SettleJobs notes, with a run's end, what its accepted calls have cost: as charged, and otherwise as was expected.
 func (tx *Tx) SettleJobs(ctx context.Context, run Run, charges []Charge) error {
@@ -170,8 +159,10 @@ func (tx *Tx) SettleJobs(ctx context.Context, run Run, charges []Charge) error {
 			}
 		}
 		cost, kind := job.cost()
-		if _, err := tx.sql.ExecContext(ctx, settleJob, cost, job.ID); err != nil {
-			return fmt.Errorf("settle job %d: %w", job.ID, err)
+		exact := cost == job.PriceMicros
+		tx.settled = append(tx.settled, settlement{job.ID, cost, kind, exact && cost != 0})
+		if exact {
+			continue
 		}
 		if err := tx.conclude(ctx, job, kind, cost); err != nil {
 			return err

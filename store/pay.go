@@ -45,9 +45,6 @@ const CodeOutcomeUnknown = "outcome_unknown"
 // the unique key of provider_job and the claim's fence: whoever finds a job that was sent asks the provider instead of
 // paying again. Errors: what Call was refused with; fault Uncertain with CodeOutcomeUnknown; ErrLeaseLost.
 func (db *DB) PayOnce(ctx context.Context, c Claim, p Paid) (Job, error) {
-	if err := c.Stand(ctx); err != nil {
-		return Job{}, err
-	}
 	job, err := db.planned(ctx, c, p)
 	if err != nil {
 		return Job{}, err
@@ -104,7 +101,7 @@ func (db *DB) call(ctx context.Context, c Claim, p Paid, job Job) (Job, error) {
 	crash.At(string(c.Stage), "after_prepare", p.Purpose)
 	calling, cancel := context.WithTimeout(context.WithoutCancel(ctx), p.timeout())
 	defer cancel()
-	if err := db.send(ctx, c, job); err != nil {
+	if job, err = db.send(ctx, c, job); err != nil {
 		return Job{}, err
 	}
 	job.Status, job.SentAt = JobSent, sql.Null[time.Time]{V: time.Now(), Valid: true}

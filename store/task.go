@@ -97,11 +97,11 @@ func (t *Task) columns() []any {
 
 // core is where a row of coreColumns goes.
 func (t *Task) core() []any {
-	return []any{&t.ID, &t.UserUUID, &t.Status, &t.Stage, &t.Holds, &t.EventSeq, &t.Code, &t.Reason, &t.Traceparent, &t.Deleted}
+	return []any{&t.ID, &t.UserUUID, &t.Status, &t.Stage, &t.Holds, &t.EventSeq, &t.Cost, &t.Code, &t.Reason, &t.Traceparent, &t.Deleted}
 }
 
 // coreColumns are what it takes to settle a run.
-const coreColumns = "`task_id`,`user_uuid`,`status`,`stage`,`holds`,`event_seq`,`code`,`reason`,`traceparent`,`is_deleted`"
+const coreColumns = "`task_id`,`user_uuid`,`status`,`stage`,`holds`,`event_seq`,`cost_micros`,`code`,`reason`,`traceparent`,`is_deleted`"
 
 const lockOneTask = "SELECT " + taskColumns + ", NOW(6) AS `now` FROM `task` WHERE `task_id` = ? FOR UPDATE"
 

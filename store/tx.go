@@ -25,7 +25,12 @@ type Tx struct {
 	made     []Run
 	events   []eventRow
 	births   []birth
-	accepted []Job     // of the task that was read ahead
+	accepted []Job // of the task that was read ahead
+	planned  *Job  // that was read ahead, and is locked
+	plans    []Job // to be written as planned
+	sends    []Job // to be written as sent, with their holds
+	settled  []settlement
+	last     batch     // statements that go as they are, after all else
 	files    bool      // what becomes due is filed by this process
 	wanted   []Due     // what became due so
 	now      time.Time // the database's clock; of shared transactions only
