@@ -60,7 +60,7 @@ func (db *DB) readAhead(ctx context.Context, on *line, shares []*share, alone bo
 			continue
 		case s.seen != nil:
 			task, runs := s.seen.again()
-			parts[i].tasks[s.taskID], parts[i].read[s.taskID] = task, runs
+			parts[i].tasks[s.taskID], parts[i].read[s.taskID], parts[i].unlocked = task, runs, true
 			continue
 		case s.whole:
 			keys.whole = append(keys.whole, s.taskID)

@@ -64,9 +64,11 @@ func TestBegin_OthersChangesAreSeen(t *testing.T) {
 	t.Parallel()
 	db := open(t)
 	spoil := map[string]func(id string) error{
-		"cancelled": func(id string) error { return db.Cancel(t.Context(), owner, id) },
-		"claimed":   func(id string) error { claim(t, db, id, events.Crawl); return nil },
-		"completed": func(id string) error { complete(t, db, id, events.Crawl); return nil },
+		"cancelled":  func(id string) error { return db.Cancel(t.Context(), owner, id) },
+		"claimed":    func(id string) error { claim(t, db, id, events.Crawl); return nil },
+		"completed":  func(id string) error { complete(t, db, id, events.Crawl); return nil },
+		"superseded": func(id string) error { _, err := db.Rerun(t.Context(), owner, id, events.Crawl, nil); return err },
+		"deleted":    func(id string) error { return db.Delete(t.Context(), owner, id) },
 	}
 	var claims []store.Claim
 	want := map[string]bool{} // by task: whether it may still be settled

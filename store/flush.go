@@ -36,6 +36,7 @@ func (b *batch) insert(into, row string, values []any) {
 // same order and one waits for the other.
 func gathered(parts []*Tx) batch {
 	var b batch
+	b.lockSeen(parts)
 	b.saveBirths(parts)
 	b.saveTasks(parts)
 	b.insertRuns(parts)
@@ -143,6 +144,24 @@ func (b *batch) insertRuns(parts []*Tx) {
 		}
 	}
 	b.insert(insertRuns, insertRun, values)
+}
+
+const lockSeen = "SELECT 1 FROM `task` WHERE `task_id` IN (%s) FOR UPDATE NOWAIT"
+
+// lockSeen locks the tasks that were seen and not locked. Where somebody else has one, the transaction ends at once: the
+// others aren't to wait for that.
+func (b *batch) lockSeen(parts []*Tx) {
+	var ids []any
+	for _, tx := range parts {
+		if tx.unlocked {
+			for id := range tx.tasks {
+				ids = append(ids, id)
+			}
+		}
+	}
+	if len(ids) > 0 {
+		b.add(fmt.Sprintf(lockSeen, placeholders("?", len(ids))), ids...)
+	}
 }
 
 func (b *batch) saveTasks(parts []*Tx) {

@@ -127,6 +127,7 @@ const (
 	errLockWait      = 1205
 	errRecordChanged = 1020 // MariaDB 11: the row changed since it was read
 	errDuplicate     = 1062
+	errLockNoWait    = 3572 // MySQL's word for what MariaDB calls a lock wait
 )
 
 func sqlCode(err error) uint16 {

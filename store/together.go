@@ -76,15 +76,13 @@ func (g *together) commit(shares []*share) {
 	ctx, cancel := context.WithTimeout(context.Background(), transactionTime)
 	defer cancel()
 	left := shares
-	err := g.db.retried(ctx, func() (err error) {
+	try := func() (err error) {
 		left, err = g.once(ctx, left, false)
 		return err
-	})
-	if duplicate(err) && forget(left) {
-		err = g.db.retried(ctx, func() (err error) {
-			left, err = g.once(ctx, left, false)
-			return err
-		})
+	}
+	err := try()
+	if seen := forget(left); transient(err) || seen && changed(err) {
+		err = g.db.retried(ctx, try)
 	}
 	for _, s := range left {
 		if errors.Is(err, errRefused) || err != nil && len(left) > 1 {
@@ -95,15 +93,18 @@ func (g *together) commit(shares []*share) {
 	}
 }
 
-// forget has shares read again what some have seen before, and reports whether there are any: an event has the number
-// that one of them wanted to give.
+// forget has shares read again what some have seen before, and reports whether there are any.
 func forget(shares []*share) bool {
-	any := false
+	some := false
 	for _, s := range shares {
-		any, s.seen = any || s.seen != nil, nil
+		some, s.seen = some || s.seen != nil, nil
 	}
-	return any
+	return some
 }
+
+// changed reports whether a transaction has failed because a task isn't as it was seen: an event has the number that was
+// to be given, or somebody is changing the task now.
+func changed(err error) bool { return duplicate(err) || sqlCode(err) == errLockNoWait }
 
 // alone brings a share to its end in a transaction of its own, which nobody else waits for.
 func (g *together) alone(s *share) {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"sync"
 	"testing"
+	"time"
 
 	"castad/events"
 	"castad/internal/pipeline"
@@ -17,13 +18,21 @@ import (
 // crawling makes tasks whose crawl is claimed.
 func crawling(t *testing.T, db *store.DB, n int) []store.Claim {
 	t.Helper()
+	return taken(t, db, n, db.Claim)
+}
+
+// take is store.DB's Claim or Begin.
+type take func(ctx context.Context, taskID string, stage events.Stage, owner string, lease time.Duration, limit int) (store.Claim, store.Answer, error)
+
+func taken(t *testing.T, db *store.DB, n int, by take) []store.Claim {
+	t.Helper()
 	claims := make([]store.Claim, n)
 	var all sync.WaitGroup
 	for i := range claims {
 		all.Go(func() {
 			id, _, err := db.Submit(context.Background(), submission())
 			if err == nil {
-				claims[i], _, err = db.Claim(context.Background(), id, events.Crawl, "test", lease, limit)
+				claims[i], _, err = by(context.Background(), id, events.Crawl, "test", lease, limit)
 			}
 			if err != nil {
 				t.Error(err)
@@ -40,13 +49,25 @@ func saved(*store.Tx) error { return nil }
 // is free.
 func TestTogether_LockedTaskDelaysNobody(t *testing.T) {
 	t.Parallel()
+	for name, by := range map[string]func(db *store.DB) take{
+		"claimed": func(db *store.DB) take { return db.Claim },
+		"begun":   func(db *store.DB) take { return db.Begin },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			lockedTaskDelaysNobody(t, by)
+		})
+	}
+}
+
+func lockedTaskDelaysNobody(t *testing.T, by func(db *store.DB) take) {
 	dsn := testkit.Database(t)
 	db, err := store.Open(store.Settings{DSN: dsn})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer db.Close()
-	claims := crawling(t, db, 20)
+	claims := taken(t, db, 20, by(db))
 	other, err := sql.Open("mysql", dsn)
 	if err != nil {
 		t.Fatal(err)

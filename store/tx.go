@@ -20,6 +20,7 @@ import (
 type Tx struct {
 	sql      *statements
 	tasks    map[string]*Task // locked in this transaction
+	unlocked bool             // the task was seen, and isn't locked yet
 	read     map[string][]Run // what was read ahead: the newest runs of a task, or of one of its stages
 	runs     map[runKey][]set // changed
 	made     []Run

@@ -3,7 +3,6 @@ package suno_test
 import (
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -13,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"castad/internal/fault"
+	"castad/internal/testkit"
 	"castad/providers"
 	"castad/providers/suno"
 )
@@ -101,12 +101,7 @@ func cutAnswer(w http.ResponseWriter, r *http.Request) {
 
 func TestSubmit_RefusedConnectionNeverLeft(t *testing.T) {
 	t.Parallel()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	l.Close()
-	_, err = suno.New(suno.Config{BaseURL: "http://" + l.Addr().String()}).Submit(t.Context(), order)
+	_, err := suno.New(suno.Config{BaseURL: "http://" + testkit.Refused(t)}).Submit(t.Context(), order)
 	if diff := cmp.Diff(class{fault.Retryable, "suno_unreachable"}, classOf(err)); diff != "" || !fault.Classified(err) {
 		t.Errorf("class (-want +got):\n%s", diff)
 	}

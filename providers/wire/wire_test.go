@@ -16,6 +16,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"castad/internal/testkit"
 	"castad/providers/wire"
 )
 
@@ -102,17 +103,6 @@ func hang(_ http.ResponseWriter, r *http.Request) {
 	<-r.Context().Done()
 }
 
-// refused returns an address where nobody listens.
-func refused(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	l.Close()
-	return "http://" + l.Addr().String()
-}
-
 // requests are those that net/http treats differently: it repeats what has no body, or a body that can be had again,
 // or a harmless method.
 var requests = map[string]struct{ method, body string }{
@@ -169,7 +159,7 @@ func TestCall_SaysThatNothingWasSent(t *testing.T) {
 		s   *service
 		ctx context.Context
 	}{
-		"refused connection":        {&service{url: refused(t)}, t.Context()},
+		"refused connection":        {&service{url: "http://" + testkit.Refused(t)}, t.Context()},
 		"name that can't be":        {&service{url: "http://no..name"}, t.Context()},
 		"unknown scheme":            {&service{url: "gopher://127.0.0.1"}, t.Context()},
 		"untrusted certificate":     {serve(t, true, ok), t.Context()},
