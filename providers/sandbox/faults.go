@@ -7,6 +7,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/http"
+	"net/url"
 	"regexp"
 	"slices"
 	"strconv"
@@ -23,6 +24,7 @@ import (
 //	status   Status with Body; nothing is done
 //	garbage  200 with a body that no protocol has
 //	slow     the call is carried out, and its answer comes a byte a second
+//	echo     Status with the credentials of the request in the error's message; nothing is done
 //
 // or an outcome that a provider's handler knows: OpenAI refusal, incomplete, failed, quota; Suno
 // sensitive, failed, credits, callback_never, callback_late, callback_double; Creatomate failed,
@@ -160,6 +162,9 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, hits []Fault, next
 		case "garbage":
 			_, _ = io.WriteString(w, "<html>\x00{\"half\": ")
 			return
+		case "echo":
+			writeJSON(w, cmp.Or(x.Status, 500), echo(r))
+			return
 		case "status":
 			if x.RetryAfter != "" {
 				w.Header().Set("Retry-After", x.RetryAfter)
@@ -170,6 +175,21 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, hits []Fault, next
 		}
 	}
 	next(w, r)
+}
+
+// echo is an error in the form of every provider at once that quotes what the request was allowed by.
+func echo(r *http.Request) object {
+	held := []string{r.Header.Get("Authorization")}
+	form, _ := url.ParseQuery(r.URL.RawQuery)
+	if body, err := io.ReadAll(io.LimitReader(r.Body, maxBody)); err == nil && strings.HasPrefix(r.Header.Get("Content-Type"), "application/x-www-form-urlencoded") {
+		form, _ = url.ParseQuery(string(body) + "&" + r.URL.RawQuery)
+	}
+	for _, name := range []string{"access_token", "refresh_token", "client_secret"} {
+		held = append(held, form.Get(name))
+	}
+	said := "Refused: " + strings.Join(held, " ")
+	return object{"error": object{"message": said, "type": said, "code": said, "errors": []object{{"reason": said, "message": said}}},
+		"message": said, "msg": said, "hint": said, "error_description": said, "errorMessage": said}
 }
 
 // ownBody is an error in a provider's form; a gateway's page where none is known.

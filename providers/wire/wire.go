@@ -67,7 +67,8 @@ func New(limits Limits) *Caller {
 	}}
 }
 
-// Do makes the request once and returns the answer's header; the caller closes the body, which fails past the limits.
+// Do makes the request once and returns the answer's header; the caller closes the body, which fails past the limits,
+// and doesn't repeat the credentials of the request.
 //
 // A redirect is an answer like others: followed, it would order again, at an address that nobody has checked. Errors
 // don't repeat the URL, whose query may hold ids and secrets. So there is no http.Client around the transport: it
@@ -87,7 +88,8 @@ func (c *Caller) Do(req *http.Request) (*http.Response, error) {
 		}
 		return nil, fmt.Errorf("no answer: %w", brief{err})
 	}
-	resp.Body = &limitedBody{ReadCloser: resp.Body, left: c.limits.Bytes, most: c.limits.Bytes, done: cancel}
+	body := &limitedBody{ReadCloser: resp.Body, left: c.limits.Bytes, most: c.limits.Bytes, done: cancel}
+	resp.Body = &discreet{ReadCloser: body, secrets: credentials(req)}
 	return resp, nil
 }
 
