@@ -12,6 +12,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
@@ -33,14 +34,21 @@ type Config struct {
 	UserAgent     string        // "" means "CastAD/1.0"
 }
 
-const maxRedirects = 5
+const (
+	maxRedirects = 5
+	mostDial     = 10 * time.Second
+)
 
 // Client is safe for concurrent use.
 type Client struct {
-	cfg   Config
-	http  *http.Client
-	guard *ssrf.Guardian
+	cfg    Config
+	http   *http.Client
+	guard  *ssrf.Guardian
+	dialer net.Dialer // for everything but exceptions
 }
+
+// wireServer is where Azure's machines find their host: an address that is public by its number alone.
+var wireServer = netip.MustParsePrefix("168.63.129.16/32")
 
 // New fills the defaults of cfg. It makes no call.
 func New(cfg Config) *Client {
@@ -56,11 +64,12 @@ func New(cfg Config) *Client {
 	if cfg.UserAgent == "" {
 		cfg.UserAgent = "CastAD/1.0"
 	}
-	c := &Client{cfg: cfg, guard: ssrf.New()}
+	c := &Client{cfg: cfg, guard: ssrf.New(ssrf.WithDeniedV4Prefixes(wireServer))}
+	c.dialer = net.Dialer{Timeout: mostDial, Control: c.guard.Safe}
 	c.http = &http.Client{
 		Transport: &http.Transport{
 			DialContext:            c.dial,
-			TLSHandshakeTimeout:    10 * time.Second,
+			TLSHandshakeTimeout:    mostDial,
 			ResponseHeaderTimeout:  cfg.Timeout,
 			MaxResponseHeaderBytes: 64 << 10,
 			DisableCompression:     true, // so that the limit counts what is kept in memory
@@ -80,11 +89,10 @@ func New(cfg Config) *Client {
 
 // dial lets exact exceptions pass and has every other address judged after its name was resolved.
 func (c *Client) dial(ctx context.Context, network, addr string) (net.Conn, error) {
-	d := net.Dialer{Timeout: 10 * time.Second}
-	if !slices.Contains(c.cfg.Allow, addr) {
-		d.Control = c.guard.Safe
+	if slices.Contains(c.cfg.Allow, addr) {
+		return (&net.Dialer{Timeout: mostDial}).DialContext(ctx, network, addr)
 	}
-	return d.DialContext(ctx, network, addr)
+	return c.dialer.DialContext(ctx, network, addr)
 }
 
 // Image returns a whole picture and its type by its first bytes, whatever the server says: image/jpeg,
