@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"castad/internal/e2e"
 	"castad/internal/testkit"
@@ -88,10 +89,13 @@ func TestSecrets_AreSaidNowhere(t *testing.T) {
 	notSaid(t, said, secrets(t, p, admin))
 }
 
+// longest is what a task may take while all other tests run.
+const longest = 4 * time.Minute
+
 // ended waits until nothing happens to a task any more, and keeps what the API says of it.
 func ended(t *testing.T, p *e2e.Product, answers *strings.Builder, id string) {
 	t.Helper()
-	testkit.Eventually(t, "task "+id+" has ended", func() bool {
+	testkit.Within(t, longest, "task "+id+" has ended", func() bool {
 		task, err := p.Task(id)
 		return err == nil && (task.Status == "completed" || task.Status == "failed")
 	})
