@@ -7,6 +7,10 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"castad/internal/servers"
 	"castad/internal/testkit"
@@ -57,6 +61,20 @@ func (p *Product) StartBroker() {
 		}
 		return err == nil
 	})
+}
+
+// jetStream connects to the broker; done ends the connection.
+func (p *Product) jetStream(timeout time.Duration) (js jetstream.JetStream, done func(), err error) {
+	conn, err := nats.Connect(p.env["CASTAD_NATS_URL"], nats.Timeout(timeout))
+	if err != nil {
+		return nil, nil, err
+	}
+	js, err = jetstream.New(conn)
+	if err != nil {
+		conn.Close()
+		return nil, nil, err
+	}
+	return js, conn.Close, nil
 }
 
 // WipeBroker removes the store of a broker that isn't running.

@@ -88,20 +88,8 @@ func forbidWriting(t *testing.T, root *sql.DB) {
 
 func killConnections(t *testing.T, root *sql.DB) {
 	t.Helper()
-	killed, err := root.Query("SELECT ID FROM information_schema.PROCESSLIST WHERE USER='castad'")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer killed.Close()
-	for killed.Next() {
-		var id int64
-		if err := killed.Scan(&id); err != nil {
-			t.Fatal(err)
-		}
+	for _, id := range e2e.Read[int64](t, root, "SELECT ID FROM information_schema.PROCESSLIST WHERE USER='castad'") {
 		_, _ = root.Exec(fmt.Sprintf("KILL %d", id)) // it may have ended by itself
-	}
-	if err := killed.Err(); err != nil {
-		t.Fatal(err)
 	}
 }
 

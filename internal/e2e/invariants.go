@@ -9,7 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"castad/internal/testkit"
@@ -87,7 +86,7 @@ func callsByTask(t testing.TB, rows *sql.DB, bill Bill) map[string]map[string]in
 func tasksByToken(t testing.TB, rows *sql.DB) map[string]string {
 	t.Helper()
 	tasks := map[string]string{}
-	for _, job := range read[struct{ Token, Task string }](t, rows, "SELECT CONCAT(`provider`,':',`token`) AS `token`, `task_id` AS `task` FROM `provider_job`") {
+	for _, job := range Read[struct{ Token, Task string }](t, rows, "SELECT CONCAT(`provider`,':',`token`) AS `token`, `task_id` AS `task` FROM `provider_job`") {
 		tasks[job.Token] = job.Task
 	}
 	return tasks
@@ -112,7 +111,7 @@ func (p *Product) oneRevision(t testing.TB, rows *sql.DB, id string) {
 // eventsOf returns the numbers of a task's events in the order of their commits.
 func eventsOf(t testing.TB, rows *sql.DB, id string) []int64 {
 	t.Helper()
-	return read[int64](t, rows, "SELECT `seq` FROM `task_event` WHERE `task_id`=? ORDER BY `id`", id)
+	return Read[int64](t, rows, "SELECT `seq` FROM `task_event` WHERE `task_id`=? ORDER BY `id`", id)
 }
 
 func upTo(n int) []int64 {
@@ -152,15 +151,11 @@ var consumersOf = map[string]int{"CASTAD_WORK": 6, "CASTAD_FACTS": 0, "CASTAD_DE
 
 // left says what is on the broker that shouldn't be there.
 func (p *Product) left() (string, error) {
-	conn, err := nats.Connect(p.env["CASTAD_NATS_URL"], nats.Timeout(2*time.Second))
+	js, done, err := p.jetStream(2 * time.Second)
 	if err != nil {
 		return "", err
 	}
-	defer conn.Close()
-	js, err := jetstream.New(conn)
-	if err != nil {
-		return "", err
-	}
+	defer done()
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
 	for name, consumers := range consumersOf {

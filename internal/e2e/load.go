@@ -184,7 +184,7 @@ func (l *Load) Settle() (tasks, failed int) {
 	testkit.Within(l.t, patience, "all tasks have ended", func() bool { return l.done() == len(l.ids) })
 	l.over()
 	l.counter.Wait()
-	for _, row := range read[struct{ Failed int }](l.t, l.rows, "SELECT COUNT(*) AS `failed` FROM `task` WHERE `status`='failed'") {
+	for _, row := range Read[struct{ Failed int }](l.t, l.rows, "SELECT COUNT(*) AS `failed` FROM `task` WHERE `status`='failed'") {
 		failed = row.Failed
 	}
 	return len(l.ids), failed

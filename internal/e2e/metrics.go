@@ -1,7 +1,7 @@
 package e2e
 
 import (
-	"bufio"
+	"io"
 	"net/http"
 	"strconv"
 	"strings"
@@ -10,21 +10,27 @@ import (
 // Metrics returns those metrics of a program's first copy that have no labels, as whole numbers.
 func (p *Product) Metrics(name string) map[string]int {
 	p.t.Helper()
+	values := map[string]int{}
+	for line := range strings.Lines(p.metricsPage(name)) {
+		metric, text, ok := strings.Cut(strings.TrimSuffix(line, "\n"), " ")
+		if value, err := strconv.ParseFloat(text, 64); ok && err == nil {
+			values[metric] = int(value)
+		}
+	}
+	return values
+}
+
+// metricsPage is what a program's first copy tells of itself.
+func (p *Product) metricsPage(name string) string {
+	p.t.Helper()
 	resp, err := http.Get(p.at(healthOf(key(name, 0))) + "/metrics")
 	if err != nil {
 		p.t.Fatalf("read the metrics of %s: %v", name, err)
 	}
 	defer resp.Body.Close()
-	values := map[string]int{}
-	lines := bufio.NewScanner(resp.Body)
-	for lines.Scan() {
-		metric, text, ok := strings.Cut(lines.Text(), " ")
-		if value, err := strconv.ParseFloat(text, 64); ok && err == nil {
-			values[metric] = int(value)
-		}
-	}
-	if err := lines.Err(); err != nil {
+	page, err := io.ReadAll(resp.Body)
+	if err != nil {
 		p.t.Fatalf("read the metrics of %s: %v", name, err)
 	}
-	return values
+	return string(page)
 }

@@ -12,9 +12,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
-
 	"castad/internal/testkit"
 )
 
@@ -81,15 +78,11 @@ func (p *Product) castad(args ...string) string {
 
 // Messages counts what is on a stream, or returns -1 where it can't be asked.
 func (p *Product) Messages(stream string) int {
-	conn, err := nats.Connect(p.env["CASTAD_NATS_URL"], nats.Timeout(time.Second))
+	js, done, err := p.jetStream(time.Second)
 	if err != nil {
 		return -1
 	}
-	defer conn.Close()
-	js, err := jetstream.New(conn)
-	if err != nil {
-		return -1
-	}
+	defer done()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	found, err := js.Stream(ctx, stream)

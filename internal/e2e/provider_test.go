@@ -2,11 +2,10 @@ package e2e_test
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
-	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -69,21 +68,8 @@ func TestProviders_Faults(t *testing.T) {
 
 // pending reports whether a fault has still to happen.
 func pending(p *e2e.Product, f providerFault) bool {
-	resp, err := http.Get(p.Sandbox() + "/admin/faults")
-	if err != nil {
-		return true
-	}
-	defer resp.Body.Close()
-	var set []struct{ Provider, Call string }
-	if json.NewDecoder(resp.Body).Decode(&set) != nil {
-		return true
-	}
-	for _, s := range set {
-		if s.Provider == f.provider && s.Call == f.call {
-			return true
-		}
-	}
-	return false
+	set, err := p.PendingFaults()
+	return err != nil || slices.Contains(set, e2e.PendingFault{Provider: f.provider, Call: f.call})
 }
 
 const faultsHead = `# What providers do, and what becomes of it

@@ -23,6 +23,21 @@ func (p *Product) Fault(fault string) {
 	}
 }
 
+// PendingFault is a fault that hasn't happened as often as it shall.
+type PendingFault struct{ Provider, Call string }
+
+// PendingFaults asks the sandbox.
+func (p *Product) PendingFaults() ([]PendingFault, error) {
+	resp, err := http.Get(p.Sandbox() + "/admin/faults")
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	var pending []PendingFault
+	err = json.NewDecoder(resp.Body).Decode(&pending)
+	return pending, err
+}
+
 // FaultN has the next n orders at a provider go wrong that hold a text.
 func (p *Product) FaultN(provider, contains, what string, n int) {
 	p.t.Helper()

@@ -3,16 +3,14 @@ package e2e
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
-	"io"
-	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
 
@@ -22,7 +20,7 @@ func (p *Product) Output(t testing.TB) map[string]string {
 	t.Helper()
 	said := map[string]string{}
 	p.sayLogs(t, said)
-	p.sayMetrics(t, said)
+	p.sayMetrics(said)
 	p.sayRows(t, said)
 	p.sayStreams(t, said)
 	return said
@@ -43,29 +41,20 @@ func (p *Product) sayLogs(t testing.TB, said map[string]string) {
 	}
 }
 
-func (p *Product) sayMetrics(t testing.TB, said map[string]string) {
-	t.Helper()
+func (p *Product) sayMetrics(said map[string]string) {
+	p.t.Helper()
 	for _, name := range Programs {
 		if name == "sandbox" { // it isn't a part of what is watched
 			continue
 		}
-		resp, err := http.Get(p.at(healthOf(key(name, 0))) + "/metrics")
-		if err != nil {
-			t.Fatal(err)
-		}
-		raw, err := io.ReadAll(resp.Body)
-		resp.Body.Close()
-		if err != nil {
-			t.Fatal(err)
-		}
-		said["metrics of "+name] = string(raw)
+		said["metrics of "+name] = p.metricsPage(name)
 	}
 }
 
 func (p *Product) sayRows(t testing.TB, said map[string]string) {
 	t.Helper()
 	rows := p.Rows(t)
-	for _, table := range read[string](t, rows, "SHOW TABLES") {
+	for _, table := range Read[string](t, rows, "SHOW TABLES") {
 		said["rows of "+table] = tableText(t, rows, table)
 	}
 }
@@ -104,15 +93,11 @@ func tableText(t testing.TB, rows *sql.DB, table string) string {
 
 func (p *Product) sayStreams(t testing.TB, said map[string]string) {
 	t.Helper()
-	conn, err := nats.Connect(p.env["CASTAD_NATS_URL"])
+	js, done, err := p.jetStream(2 * time.Second)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer conn.Close()
-	js, err := jetstream.New(conn)
-	if err != nil {
-		t.Fatal(err)
-	}
+	defer done()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	names := js.StreamNames(ctx)
@@ -135,8 +120,11 @@ func streamText(ctx context.Context, t testing.TB, js jetstream.JetStream, name 
 	state := stream.CachedInfo().State
 	for seq := state.FirstSeq; seq <= state.LastSeq; seq++ {
 		msg, err := stream.GetMsg(ctx, seq)
-		if err != nil { // it was acknowledged, and is gone
-			continue
+		if errors.Is(err, jetstream.ErrMsgNotFound) {
+			continue // it was acknowledged
+		}
+		if err != nil {
+			t.Fatal(err)
 		}
 		fmt.Fprintf(&text, "%s %v %s\n", msg.Subject, msg.Header, msg.Data)
 	}

@@ -1,7 +1,6 @@
 package e2e_test
 
 import (
-	"database/sql"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -68,8 +67,8 @@ func TestSecrets_AreSaidNowhere(t *testing.T) {
 		}
 		p.Fault(e.order())
 		ended(t, p, &answers, p.Submit(fmt.Sprintf("echo-%d", i), order(i, languages[i%len(languages)])))
-		if left := faultsLeft(t, p); left > 0 {
-			t.Fatalf("%s %s wasn't called: the test shows nothing of it", e.provider, e.call)
+		if left, err := p.PendingFaults(); err != nil || len(left) > 0 {
+			t.Fatalf("%s %s wasn't called, and the test shows nothing of it: %v left, %v", e.provider, e.call, left, err)
 		}
 	}
 	p.Kill("song")
@@ -102,20 +101,6 @@ func ended(t *testing.T, p *e2e.Product, answers *strings.Builder, id string) {
 	answers.WriteString(readAll(t, p, "", "/tasks/"+id))
 }
 
-func faultsLeft(t *testing.T, p *e2e.Product) int {
-	t.Helper()
-	resp, err := http.Get(p.Sandbox() + "/admin/faults")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	var left []json.RawMessage
-	if err := json.NewDecoder(resp.Body).Decode(&left); err != nil {
-		t.Fatal(err)
-	}
-	return len(left)
-}
-
 // readAll returns what the API answers, good or bad, with a token; "" for the tester's.
 func readAll(t *testing.T, p *e2e.Product, token string, paths ...string) string {
 	t.Helper()
@@ -137,6 +122,8 @@ func readAll(t *testing.T, p *e2e.Product, token string, paths ...string) string
 // hidden is a text that stands nowhere but in one place; "" for none.
 type hidden struct{ what, text, place string }
 
+const selectCalls = "SELECT `token`, `external_id` AS `externalid` FROM `provider_job`"
+
 // secrets are all secret settings, tokens that were given out, and what lets anybody who knows it go on with a call.
 func secrets(t *testing.T, p *e2e.Product, admin string) []hidden {
 	t.Helper()
@@ -146,31 +133,11 @@ func secrets(t *testing.T, p *e2e.Product, admin string) []hidden {
 	for name, value := range secretSettings {
 		all = append(all, hidden{name, strings.TrimPrefix(value, "test:"), ""})
 	}
-	for _, call := range calls(t, p.Rows(t)) {
+	for _, call := range e2e.Read[struct{ Token, ExternalID string }](t, p.Rows(t), selectCalls) {
 		all = append(all, hidden{"the token of a callback", call.Token, "rows of provider_job"})
 		if strings.Contains(call.ExternalID, "upload_id=") {
 			all = append(all, hidden{"the address of an upload's session", call.ExternalID, "rows of provider_job"})
 		}
-	}
-	return all
-}
-
-func calls(t *testing.T, rows *sql.DB) (all []struct{ Token, ExternalID string }) {
-	t.Helper()
-	found, err := rows.Query("SELECT `token`,`external_id` FROM `provider_job`")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer found.Close()
-	for found.Next() {
-		var call struct{ Token, ExternalID string }
-		if err := found.Scan(&call.Token, &call.ExternalID); err != nil {
-			t.Fatal(err)
-		}
-		all = append(all, call)
-	}
-	if err := found.Err(); err != nil {
-		t.Fatal(err)
 	}
 	return all
 }

@@ -18,7 +18,7 @@ func story(t testing.TB, rows *sql.DB, id string) string {
 	t.Helper()
 	told := strings.Builder{}
 	for _, query := range []string{tellTask, tellJobs} {
-		for _, step := range read[struct {
+		for _, step := range Read[struct {
 			At   sql.NullFloat64
 			What string
 		}](t, rows, query, id) {

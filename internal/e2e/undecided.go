@@ -112,7 +112,7 @@ func (p *Product) chargeOf(call undecided) (id string, known bool) {
 func (p *Product) Decided(t testing.TB) map[string]int {
 	t.Helper()
 	decided := map[string]int{}
-	for _, call := range read[struct {
+	for _, call := range Read[struct {
 		Name  string
 		Times int
 	}](t, p.Rows(t), "SELECT CONCAT(`provider`,':',`task_id`,'/',`stage`) AS `name`, COUNT(*) AS `times` FROM `provider_job`"+

@@ -7,7 +7,6 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/http"
-	"net/url"
 	"regexp"
 	"slices"
 	"strconv"
@@ -180,12 +179,8 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, hits []Fault, next
 // echo is an error in the form of every provider at once that quotes what the request was allowed by.
 func echo(r *http.Request) object {
 	held := []string{r.Header.Get("Authorization")}
-	form, _ := url.ParseQuery(r.URL.RawQuery)
-	if body, err := io.ReadAll(io.LimitReader(r.Body, maxBody)); err == nil && strings.HasPrefix(r.Header.Get("Content-Type"), "application/x-www-form-urlencoded") {
-		form, _ = url.ParseQuery(string(body) + "&" + r.URL.RawQuery)
-	}
 	for _, name := range []string{"access_token", "refresh_token", "client_secret"} {
-		held = append(held, form.Get(name))
+		held = append(held, r.FormValue(name))
 	}
 	said := "Refused: " + strings.Join(held, " ")
 	return object{"error": object{"message": said, "type": said, "code": said, "errors": []object{{"reason": said, "message": said}}},
