@@ -38,6 +38,16 @@ func (p *Product) KillDatabase() {
 // StopDatabase ends the product's own database server in an orderly way.
 func (p *Product) StopDatabase() { p.database.Stop() }
 
+// ReviveDatabase starts the product's own database server again if it has given up by itself, as a service manager does.
+func (p *Product) ReviveDatabase() {
+	p.t.Helper()
+	select {
+	case <-p.database.Ended():
+		p.StartDatabase()
+	default:
+	}
+}
+
 // PauseDatabase stops the server's process where it is.
 func (p *Product) PauseDatabase() { p.tellDatabase(syscall.SIGSTOP) }
 
