@@ -196,6 +196,8 @@ var problemCodes = map[string]string{
 	"place_ambiguous":        "The search hit may mean several places: give the link of the right one.",
 	"url_refused":            "The address isn't a public http or https address.",
 	"publish_twice":          "A platform is named twice.",
+	"publish_too_late":       "A publication is planned for too far ahead.",
+	"instagram_only_public":  "A reel can't be private or unlisted.",
 	"idempotency_key_reused": "The key came with another request before.",
 	"edit_not_for_stage":     "This edit belongs to another stage.",
 	"edit_invalid":           "The edit doesn't fit the result that it is about.",

@@ -202,6 +202,10 @@ func (s *server) manualSource(p placeInput) (store.Source, error) {
 	return store.Source{Manual: &m}, nil
 }
 
+// latestPublish keeps a planned publication within the 30 days for which the language model's answers and the video can
+// be had (docs of OpenAI and Creatomate), with days to spare for what goes wrong.
+const latestPublish = 25 * 24 * time.Hour
+
 func targetsOf(list []targetInput) ([]store.Target, error) {
 	seen := map[string]bool{}
 	targets := []store.Target{}
@@ -210,6 +214,14 @@ func targetsOf(list []targetInput) ([]store.Target, error) {
 			return nil, refused("publish_twice", fmt.Sprintf("body.publish[%d].platform", i), "Name each platform once.")
 		}
 		seen[t.Platform] = true
+		if t.Platform == "instagram" && t.Privacy != "" && t.Privacy != "public" {
+			return nil, refused("instagram_only_public", fmt.Sprintf("body.publish[%d].privacy", i),
+				"A reel is public to everybody: leave Instagram out, or say public.")
+		}
+		if t.PublishAt != nil && time.Until(*t.PublishAt) > latestPublish {
+			return nil, refused("publish_too_late", fmt.Sprintf("body.publish[%d].publish_at", i),
+				"A publication can be planned up to 25 days ahead: submit it nearer to that day.")
+		}
 		target := store.Target{Platform: t.Platform, Privacy: t.Privacy}
 		if t.PublishAt != nil {
 			at := t.PublishAt.UTC()

@@ -294,6 +294,18 @@ const triesOfBrokenJobs = 2
 // returns the failure for the worker: worth another attempt at first, permanent once the second job has failed too. The
 // job counts as charged, by job.Charged or its whole price: that a provider gives the money back isn't documented anywhere.
 func (db *DB) Broken(ctx context.Context, job Job, code string, cause error) error {
+	if err := db.NoteFailed(ctx, job, code, cause); err != nil {
+		return err
+	}
+	if job.Try >= triesOfBrokenJobs {
+		return fault.Stop(code, cause)
+	}
+	return fault.Retry(code, cause)
+}
+
+// NoteFailed notes that a provider has accepted a job and failed it, so that the next attempt may order a new one: whether
+// there is one is the caller's to say, and Broken's for what costs money.
+func (db *DB) NoteFailed(ctx context.Context, job Job, code string, cause error) error {
 	cost, kind := job.cost()
 	err := db.InTx(ctx, func(tx *Tx) error {
 		if _, err := tx.lockTask(ctx, job.TaskID); err != nil {
@@ -308,8 +320,5 @@ func (db *DB) Broken(ctx context.Context, job Job, code string, cause error) err
 	if err != nil {
 		return fmt.Errorf("mark job %d as failed: %w", job.ID, err)
 	}
-	if job.Try >= triesOfBrokenJobs {
-		return fault.Stop(code, cause)
-	}
-	return fault.Retry(code, cause)
+	return nil
 }

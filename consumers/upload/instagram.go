@@ -21,6 +21,7 @@ type instagramClient interface {
 	Publish(ctx context.Context, containerID string) (mediaID string, err error)
 	FindByMark(ctx context.Context, mark string, since time.Time) (mediaID string, found bool, err error)
 	Permalink(ctx context.Context, mediaID string) (url string, err error)
+	PublishingLimit(ctx context.Context) (used, may int, err error)
 }
 
 // Instagram publishes a Reel once a run. A container is free and invisible; only its publication must not be repeated
@@ -77,8 +78,7 @@ func (i *Instagram) Publish(ctx context.Context, c store.Claim, video store.Vide
 	case err != nil:
 		return providers.Published{}, 0, fmt.Errorf("look at container %s: %w", container.ExternalID, err)
 	case status == instagram.Errored, status == instagram.Expired:
-		return providers.Published{}, 0, i.DB.Broken(ctx, container, "instagram_container_failed",
-			&providers.BrokenError{Code: status, Reason: detail})
+		return providers.Published{}, 0, i.spoilt(ctx, container, instagram.Failure(status, detail))
 	case status != instagram.Finished && status != instagram.Published:
 		return providers.Published{}, worker.LookAgain(container.Age(), i.Interval), nil
 	}
@@ -91,7 +91,12 @@ func (i *Instagram) release(ctx context.Context, c store.Claim, made store.Job, 
 	container := made.ExternalID
 	job, err := i.DB.PayOnce(ctx, c, store.Paid{
 		Purpose: publication, Provider: "instagram", Request: container, Timeout: publishTimeout,
-		Call: func(ctx context.Context, _ store.Job) (string, error) { return i.Client.Publish(ctx, container) },
+		Call: func(ctx context.Context, _ store.Job) (string, error) {
+			if err := i.room(ctx); err != nil {
+				return "", err
+			}
+			return i.Client.Publish(ctx, container)
+		},
 		Find: func(ctx context.Context, _ store.Job) (string, error) { return i.published(ctx, made, mark) },
 	})
 	switch {
@@ -131,7 +136,7 @@ func (i *Instagram) replace(ctx context.Context, c store.Claim, container store.
 	case err == nil && job.Uncertain():
 		return providers.Published{}, fault.Unsure(store.CodeOutcomeUnknown, fmt.Errorf("container %s may have been published: %w", container.ExternalID, cause))
 	}
-	return providers.Published{}, i.DB.Broken(ctx, container, codeContainerLost, cause)
+	return providers.Published{}, i.spoilt(ctx, container, fault.Retry(codeContainerLost, cause))
 }
 
 // published asks the container whether a lost call has published it. "" means that it surely has not.

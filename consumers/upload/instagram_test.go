@@ -7,10 +7,12 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 	"unicode/utf8"
 
 	"castad/internal/fault"
 	"castad/providers"
+	"castad/providers/instagram"
 	"castad/providers/sandbox"
 	"castad/store"
 )
@@ -136,18 +138,74 @@ func TestInstagram_LateLink(t *testing.T) {
 	r.wantPosts(t, 0, 1)
 }
 
-func TestInstagram_FailedContainersAreMadeTwiceAtMost(t *testing.T) {
+// Containers that failed are followed by others, each after a longer rest, until there have been enough.
+func TestInstagram_FailedContainersAreFollowedByOthers(t *testing.T) {
+	t.Parallel()
+	for what, row := range map[string]struct {
+		code string
+		most int
+		last time.Duration // the rest before the last one
+	}{
+		"failed":    {instagram.CodeContainerFailed, mostContainers, 2 * time.Minute},
+		"unfetched": {instagram.CodeUnfetched, mostFetches, time.Hour},
+	} {
+		t.Run(what, func(t *testing.T) {
+			t.Parallel()
+			r := atUpload(t, onInstagram)
+			r.fail(t, sandbox.Fault{Provider: "instagram", What: what})
+			var last *fault.Error
+			for range row.most - 1 {
+				f := r.wantFault(t, fault.RateLimited, row.code)
+				if last != nil && f.Until.Before(last.Until) {
+					t.Errorf("another is made at %v, and the one before at %v", f.Until, last.Until)
+				}
+				last = f
+			}
+			if rest := time.Until(last.Until); rest > row.last || rest < row.last-time.Minute {
+				t.Errorf("the last one is made after %v", rest)
+			}
+			r.wantFault(t, fault.Permanent, row.code)
+			if n := r.requests(containers); n != row.most {
+				t.Errorf("%d containers were made", n)
+			}
+			r.wantPosts(t, 0, 0)
+		})
+	}
+}
+
+func TestInstagram_SecondContainerIsPublished(t *testing.T) {
 	t.Parallel()
 	r := atUpload(t, onInstagram)
-	r.fail(t, sandbox.Fault{Provider: "instagram", What: "failed", Count: 3})
-	r.wantFault(t, fault.Retryable, "instagram_container_failed")
-	r.wantFault(t, fault.Permanent, "instagram_container_failed")
-	if n := r.requests(containers); n != 2 {
+	r.fail(t, sandbox.Fault{Provider: "instagram", What: "failed", Count: 1})
+	r.wantFault(t, fault.RateLimited, instagram.CodeContainerFailed)
+	r.published(t)
+	r.wantPosts(t, 0, 1)
+}
+
+// No other container is made of a video that Instagram can't take.
+func TestInstagram_UnfitVideoIsGivenUpAtOnce(t *testing.T) {
+	t.Parallel()
+	r := atUpload(t, onInstagram)
+	r.fail(t, sandbox.Fault{Provider: "instagram", What: "format"})
+	r.wantFault(t, fault.Permanent, "instagram_video_refused")
+	if n := r.requests(containers); n != 1 {
 		t.Errorf("%d containers were made", n)
 	}
-	r.claim = r.filmed(t, onInstagram) // another task has more luck
-	r.wantFault(t, fault.Retryable, "instagram_container_failed")
+}
+
+// An account that has no room for today isn't asked to publish, and the same container is published when there is.
+func TestInstagram_FullDayIsWaitedFor(t *testing.T) {
+	t.Parallel()
+	r := atUpload(t, onInstagram)
+	r.fail(t, sandbox.Fault{Provider: "instagram", Call: "limit", What: "quota", Count: 1})
+	f := r.wantFault(t, fault.RateLimited, "instagram_daily_limit")
+	if rest := time.Until(f.Until); rest < 50*time.Minute || r.requests(releases) != 0 {
+		t.Errorf("again after %v; published %d times", rest, r.requests(releases))
+	}
 	r.published(t)
+	if n := r.requests(containers); n != 1 {
+		t.Errorf("%d containers were made", n)
+	}
 	r.wantPosts(t, 0, 1)
 }
 
@@ -158,7 +216,7 @@ func TestInstagram_LostContainerIsReplaced(t *testing.T) {
 	for i, request := range []string{releases, firstContainer} {
 		r.claim = r.filmed(t, onInstagram)
 		r.instead(1, request, refused(24, 2207006))
-		r.wantFault(t, fault.Retryable, codeContainerLost)
+		r.wantFault(t, fault.RateLimited, codeContainerLost)
 		r.published(t)
 		if n := r.requests(containers); n != 2*(i+1) {
 			t.Errorf("%d containers were made", n)
@@ -172,9 +230,11 @@ func TestInstagram_VanishingContainersAreGivenUp(t *testing.T) {
 	t.Parallel()
 	r := atUpload(t, onInstagram)
 	r.instead(100, releases, refused(24, 2207008))
-	r.wantFault(t, fault.Retryable, codeContainerLost)
+	for range mostContainers - 1 {
+		r.wantFault(t, fault.RateLimited, codeContainerLost)
+	}
 	r.wantFault(t, fault.Permanent, codeContainerLost)
-	if n := r.requests(containers); n != 2 {
+	if n := r.requests(containers); n != mostContainers {
 		t.Errorf("%d containers were made", n)
 	}
 	r.wantPosts(t, 0, 0)
@@ -187,7 +247,7 @@ func TestInstagram_OldContainerIsReplaced(t *testing.T) {
 	r.instead(2, firstContainer, refused(100, 33))
 	r.wantFault(t, fault.Retryable, "instagram_object_unreadable") // a fresh one may be unreadable for a moment
 	r.later(t)
-	r.wantFault(t, fault.Retryable, codeContainerLost)
+	r.wantFault(t, fault.RateLimited, codeContainerLost)
 	r.published(t)
 	if n := r.requests(containers); n != 2 {
 		t.Errorf("%d containers were made", n)

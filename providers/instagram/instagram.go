@@ -49,15 +49,6 @@ func New(cfg Config) *Client {
 	return &Client{cfg: cfg, wire: wire.New(wire.Limits{Time: cfg.Timeout, Bytes: maxAnswerBytes})}
 }
 
-// States of a container. InProgress is also what an unknown one should be taken for.
-const (
-	InProgress = "IN_PROGRESS"
-	Finished   = "FINISHED" // may be published
-	Errored    = "ERROR"
-	Expired    = "EXPIRED"   // 24 hours after its creation
-	Published  = "PUBLISHED" // never make another container then
-)
-
 // CreateContainer prepares a reel and returns the container's id. Meta fetches videoURL (and coverURL, which may
 // be "") after the answer, so both stay readable for hours. The caption has at most 2,200 characters. A
 // second call is harmless: unpublished containers vanish after 24 hours.
@@ -70,8 +61,11 @@ func (c *Client) CreateContainer(ctx context.Context, videoURL, caption, coverUR
 		ID string `json:"id"`
 	}
 	err := c.ask(ctx, http.MethodPost, "/"+url.PathEscape(c.cfg.UserID)+"/media", form, &out)
-	if err == nil && out.ID == "" {
+	switch {
+	case err == nil && out.ID == "":
 		err = errors.New("answer without an id")
+	case err != nil && fault.Of(err).Code == codeUnreadable: // of what is to be read it passes; here it's the account that isn't there
+		err = fault.Stop("instagram_post_refused", err)
 	}
 	if err != nil {
 		return "", fmt.Errorf("create container: %w", err)
@@ -143,6 +137,27 @@ const (
 	clockError = time.Hour // between their clock and ours
 )
 
+// PublishingLimit returns how many posts the account has published in the moving window of a day, and how many it may.
+// Meta's documents name 25, 50 and 100: what counts is this answer. 0 may is not known.
+func (c *Client) PublishingLimit(ctx context.Context) (used, may int, err error) {
+	var out struct {
+		Data []struct {
+			Used   int `json:"quota_usage"`
+			Config struct {
+				Total int `json:"quota_total"`
+			} `json:"config"`
+		} `json:"data"`
+	}
+	path := "/" + url.PathEscape(c.cfg.UserID) + "/content_publishing_limit"
+	if err := c.ask(ctx, http.MethodGet, path, url.Values{"fields": {"quota_usage,config"}}, &out); err != nil {
+		return 0, 0, fmt.Errorf("read publishing limit: %w", err)
+	}
+	if len(out.Data) == 0 {
+		return 0, 0, nil
+	}
+	return out.Data[0].Used, out.Data[0].Config.Total, nil
+}
+
 // FindByMark looks through the account's posts since a time for a caption that contains mark, the newest first. The list
 // can lag behind a publication by some seconds.
 func (c *Client) FindByMark(ctx context.Context, mark string, since time.Time) (mediaID string, found bool, err error) {
@@ -183,7 +198,7 @@ func (c *Client) Permalink(ctx context.Context, mediaID string) (string, error) 
 	var out media
 	err := c.ask(ctx, http.MethodGet, "/"+url.PathEscape(mediaID), url.Values{"fields": {"id,permalink"}}, &out)
 	if err == nil && out.Permalink == "" {
-		err = fault.Retry("instagram_object_unreadable", errors.New("answer without a permalink"))
+		err = fault.Retry(codeUnreadable, errors.New("answer without a permalink"))
 	}
 	if err != nil {
 		return "", fmt.Errorf("read link of post %s: %w", mediaID, err)

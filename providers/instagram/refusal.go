@@ -26,9 +26,13 @@ func (p *problem) Error() string {
 	return fmt.Sprintf("HTTP status %d, code %d/%d, trace %q: %.300s", p.status, p.Code, p.Subcode, p.Trace, p.Message)
 }
 
-// vague problems don't tell whether anything happened.
+// vague problems don't tell whether anything happened. What Meta's table says of a code stands above its word that it is
+// passing: a token that was revoked comes back as "transient" too.
 func (p *problem) vague() bool {
-	return p.Subcode != 2207057 && (p.Code == 1 || p.Code == 2) || p.Subcode == 2207001 || p.Transient && p.Code != 9007
+	if p.Subcode == 2207057 {
+		return false
+	}
+	return p.Code == 1 || p.Code == 2 || p.Subcode == 2207001 || p.Transient && !p.listed()
 }
 
 func parseProblem(a wire.Answer) (*problem, bool) {
@@ -40,10 +44,18 @@ func parseProblem(a wire.Answer) (*problem, bool) {
 	return &body.Error, err == nil && body.Error.Code != 0 && a.Status >= 400
 }
 
+const codeUnreadable = "instagram_object_unreadable"
+
 var (
 	needNewContainer = []int{2207003, 2207020, 2207032, 2207053, 2207006, 2207008, 2207052, 2207076, 2207077, 2207082, 2207085}
 	rateCodes        = []int{4, 17, 32, 613, 80002}
 )
+
+// listed reports whether Meta's table has an entry of its own for the problem.
+func (p *problem) listed() bool {
+	return p.Subcode >= 2207000 && p.Subcode < 2208000 || slices.Contains(rateCodes, p.Code) || p.Code == 100 && p.Subcode == 33 ||
+		slices.Contains([]int{190, 10, 9, 9007, -2, 24, 25, 352, 9004, 36000, 36001, 36003, 36004}, p.Code) || p.Code >= 200 && p.Code <= 299
+}
 
 // refusal classifies an answered error by the table of Meta's error codes for publishing. "instagram_container_lost"
 // (Retryable) asks for a new container; it is never given for one that may be published.
@@ -66,7 +78,7 @@ func (c *Client) refusal(p *problem, h http.Header) error {
 	case slices.Contains(rateCodes, p.Code):
 		return fault.Wait(c.cfg.Now().Add(regain(h)), "instagram_rate_limited", p)
 	case p.Code == 100 && p.Subcode == 33:
-		return fault.Retry("instagram_object_unreadable", p)
+		return fault.Retry(codeUnreadable, p)
 	case p.Code == -1:
 		return fault.Retry("instagram_unavailable", p)
 	default:

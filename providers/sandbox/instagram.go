@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"path/filepath"
@@ -20,6 +21,7 @@ type container struct {
 	Media    string `json:"media,omitempty"`
 	Created  int64  `json:"created"`
 	Ready    int64  `json:"ready"`
+	Ends     int64  `json:"ends"` // unless published
 	Posted   int64  `json:"posted,omitempty"`
 }
 
@@ -31,6 +33,9 @@ func (s *Server) routeInstagram(on router, m *http.ServeMux) {
 	on("GET /instagram/{v}/{id}", "instagram", "read", s.readGraph)
 	m.HandleFunc("GET /instagram/reel/{id}", s.showReel)
 }
+
+// dailyPosts is far more than real accounts have (25 to 100): loads of tests publish more.
+const dailyPosts = 100_000
 
 func graphError(w http.ResponseWriter, code, subcode int, message string) {
 	writeJSON(w, 400, object{"error": object{"message": message, "type": "OAuthException", "code": code, "error_subcode": subcode,
@@ -74,9 +79,12 @@ func (s *Server) createContainer(w http.ResponseWriter, r *http.Request) {
 		graphError(w, 36004, 2207010, "The caption is too long.")
 		return
 	}
+	row.Ends = row.Created + cmp.Or(s.cfg.Durations.Container, 24*time.Hour).Milliseconds()
 	row.Ready = row.Created + s.pick(s.cfg.Durations.Process, 2*time.Second).Milliseconds()
-	if outcome(r, "failed") {
-		row.Fail, row.Fetched = "2207026", true
+	for what, subcode := range map[string]string{"failed": "2207032", "format": "2207026", "unfetched": "2207052"} {
+		if outcome(r, what) {
+			row.Fail, row.Fetched = subcode, true
+		}
 	}
 	id, err := s.containers.add(func(n uint64) (string, container) { return strconv.FormatUint(17900000000000000+n, 10), row })
 	if err != nil {
@@ -112,7 +120,7 @@ func (c container) status() string {
 		return "PUBLISHED"
 	case c.Fetched && c.Fail != "" && now >= c.Ready:
 		return "ERROR"
-	case now > c.Created+24*time.Hour.Milliseconds():
+	case now > c.Ends:
 		return "EXPIRED"
 	case c.Fetched && now >= c.Ready:
 		return "FINISHED"
@@ -138,7 +146,7 @@ func (s *Server) publishReel(w http.ResponseWriter, r *http.Request) {
 		graphError(w, 9007, 2207027, "Media ID is not available")
 		return
 	case status == "PUBLISHED":
-		graphError(w, 100, 2207050, "The container was published already.")
+		graphError(w, 100, 0, "The container was published already.") // which subcode isn't documented
 		return
 	case outcome(r, "quota"):
 		graphError(w, 9, 2207042, "The daily number of posts is reached.")
@@ -164,6 +172,9 @@ func (c container) charge() charge {
 }
 
 func (s *Server) publishingLimit(w http.ResponseWriter, r *http.Request) {
+	if _, ok := graphForm(w, r); !ok {
+		return
+	}
 	used := 0
 	for _, id := range s.containers.recent(1000) {
 		row, _ := s.containers.find(id)
@@ -171,7 +182,10 @@ func (s *Server) publishingLimit(w http.ResponseWriter, r *http.Request) {
 			used++
 		}
 	}
-	writeJSON(w, 200, object{"data": []any{object{"quota_usage": used, "config": object{"quota_total": 100_000, "quota_duration": 86400}}}})
+	if outcome(r, "quota") {
+		used = dailyPosts
+	}
+	writeJSON(w, 200, object{"data": []any{object{"quota_usage": used, "config": object{"quota_total": dailyPosts, "quota_duration": 86400}}}})
 }
 
 func (s *Server) mediaObject(row container) object {
@@ -180,6 +194,9 @@ func (s *Server) mediaObject(row container) object {
 }
 
 func (s *Server) listReels(w http.ResponseWriter, r *http.Request) {
+	if _, ok := graphForm(w, r); !ok {
+		return
+	}
 	limit, err := strconv.Atoi(r.URL.Query().Get("limit"))
 	if err != nil || limit < 1 || limit > 100 {
 		limit = 25
@@ -209,6 +226,9 @@ func (s *Server) listReels(w http.ResponseWriter, r *http.Request) {
 
 // readGraph reads a container, a post, or the account ("me").
 func (s *Server) readGraph(w http.ResponseWriter, r *http.Request) {
+	if _, ok := graphForm(w, r); !ok {
+		return
+	}
 	id := r.PathValue("id")
 	if id == "me" {
 		writeJSON(w, 200, object{"id": "17841400000000001", "user_id": "17841400000000001", "username": "sandbox", "name": "Sandbox", "account_type": "BUSINESS"})

@@ -43,6 +43,8 @@ type Durations struct {
 	Render  time.Duration
 	Process time.Duration // of uploaded videos
 	Hook    time.Duration // from a state to its callback
+
+	Container time.Duration // that an Instagram container lives unpublished; 0 means 24 hours, as there
 }
 
 // Place is a business as Naver's pages show it. Empty texts become null.
