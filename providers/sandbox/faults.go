@@ -27,7 +27,8 @@ import (
 //
 // or an outcome that a provider's handler knows: OpenAI refusal, incomplete, failed, quota; Suno
 // sensitive, failed, credits, callback_never, callback_late, callback_double; Creatomate failed,
-// credits, callback_never, callback_late, callback_double; YouTube rejected, failed, quota; Instagram failed, format,
+// credits, callback_never, callback_late, callback_double; YouTube rejected, failed, quota, locked (private,
+// whatever was asked for), partial of send, none of channels; Instagram failed, format,
 // unfetched, and quota of publish and limit.
 //
 // A submission that holds the words fault:{provider}:{what} (or a status: fault:suno:500) fails too;

@@ -44,6 +44,7 @@ type Durations struct {
 	Process time.Duration // of uploaded videos
 	Hook    time.Duration // from a state to its callback
 
+	Session   time.Duration // that a YouTube session lives; 0 means a week
 	Container time.Duration // that an Instagram container lives unpublished; 0 means 24 hours, as there
 }
 

@@ -1,10 +1,13 @@
 package sandbox
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"mime"
+	"mime/multipart"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -24,6 +27,7 @@ type session struct {
 	Total int64     `json:"total"` // 0 while unknown
 	Video string    `json:"video,omitempty"`
 	End   string    `json:"end,omitempty"` // wished uploadStatus
+	Ends  int64     `json:"ends"`          // of its life
 }
 
 type videoMeta struct {
@@ -37,6 +41,7 @@ type videoMeta struct {
 	} `json:"snippet"`
 	Status struct {
 		Privacy   string `json:"privacyStatus"`
+		PublishAt string `json:"publishAt,omitempty"`
 		Kids      bool   `json:"selfDeclaredMadeForKids"`
 		Synthetic bool   `json:"containsSyntheticMedia"`
 	} `json:"status"`
@@ -53,10 +58,11 @@ type video struct {
 func (s *Server) routeYouTube(on router, m *http.ServeMux) {
 	on("POST /google/token", "google", "token", s.googleToken)
 	on("POST /youtube/upload/youtube/v3/videos", "youtube", "create", s.startUpload)
+	on("POST /upload/youtube/v3/videos", "youtube", "create", s.startUpload) // where Google's own client looks for it, whatever its endpoint's path
 	on("PUT /youtube/upload/youtube/v3/videos", "youtube", "send", s.sendUpload)
-	on("GET /youtube/youtube/v3/channels", "youtube", "channels", s.channels)
-	on("GET /youtube/youtube/v3/videos", "youtube", "read", s.listVideos)
-	on("GET /youtube/youtube/v3/playlistItems", "youtube", "list", s.listUploads)
+	on("GET /youtube/youtube/v3/channels", "youtube", "channels", reading(s.channels))
+	on("GET /youtube/youtube/v3/videos", "youtube", "read", reading(s.listVideos))
+	on("GET /youtube/youtube/v3/playlistItems", "youtube", "list", reading(s.listUploads))
 	m.HandleFunc("GET /youtube/watch", s.watch)
 }
 
@@ -65,6 +71,8 @@ func (s *Server) googleToken(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case grant == "authorization_code" && r.FormValue("code") == "", grant == "refresh_token" && (refresh == "" || refresh == "revoked"):
 		writeJSON(w, 400, object{"error": "invalid_grant", "error_description": "Token has been expired or revoked."})
+	case r.FormValue("client_secret") == "wrong":
+		writeJSON(w, 401, object{"error": "invalid_client", "error_description": "Unauthorized"})
 	case grant != "authorization_code" && grant != "refresh_token":
 		writeJSON(w, 400, object{"error": "unsupported_grant_type"})
 	default:
@@ -103,14 +111,29 @@ func (v videoMeta) problem() string {
 		return "invalidCategoryId"
 	case !slices.Contains([]string{"", "public", "unlisted", "private"}, v.Status.Privacy):
 		return "invalidVideoMetadata"
+	case !v.plannable():
+		return "invalidPublishAt"
 	}
 	return ""
+}
+
+// plannable reports whether publishAt is missing, or a time to come of a video that is private until then.
+func (v videoMeta) plannable() bool {
+	if v.Status.PublishAt == "" {
+		return true
+	}
+	at, err := time.Parse(time.RFC3339, v.Status.PublishAt)
+	return err == nil && at.After(time.Now()) && v.Status.Privacy == "private"
 }
 
 // startUpload opens a session; Google's own client also sends its chunks here, by POST.
 func (s *Server) startUpload(w http.ResponseWriter, r *http.Request) {
 	if r.URL.Query().Get("upload_id") != "" {
 		s.sendUpload(w, r)
+		return
+	}
+	if r.URL.Query().Get("uploadType") == "multipart" {
+		s.uploadAtOnce(w, r)
 		return
 	}
 	var row session
@@ -121,19 +144,9 @@ func (s *Server) startUpload(w http.ResponseWriter, r *http.Request) {
 	case r.URL.Query().Get("uploadType") != "resumable" || err != nil:
 		googleError(w, 400, "global", "badRequest", "The sandbox takes resumable uploads with JSON metadata only.")
 		return
-	case row.Meta.problem() != "":
-		googleError(w, 400, "youtube.video", row.Meta.problem(), "The request metadata is invalid.")
-		return
-	case outcome(r, "quota"):
-		googleError(w, 429, "global", "rateLimitExceeded", "Quota exceeded for quota metric 'Video Uploads' and limit 'Video Uploads per day' of service 'youtube.googleapis.com'.")
-		return
 	}
-	row.Total, _ = strconv.ParseInt(r.Header.Get("X-Upload-Content-Length"), 10, 64)
-	row.End = "processed"
-	for _, end := range []string{"rejected", "failed"} {
-		if outcome(r, end) {
-			row.End = end
-		}
+	if !s.admit(w, r, &row) {
+		return
 	}
 	id, err := s.sessions.add(func(n uint64) (string, session) { return "AEnB2U" + hexID("session", n), row })
 	if err != nil {
@@ -145,12 +158,80 @@ func (s *Server) startUpload(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(200)
 }
 
+// admit checks the metadata and the quota, and fills in what the session will come to.
+func (s *Server) admit(w http.ResponseWriter, r *http.Request, row *session) bool {
+	switch {
+	case row.Meta.problem() != "":
+		googleError(w, 400, "youtube.video", row.Meta.problem(), "The request metadata is invalid.")
+		return false
+	case outcome(r, "quota"):
+		googleError(w, 429, "global", "rateLimitExceeded", "Quota exceeded for quota metric 'Video Uploads' and limit 'Video Uploads per day' of service 'youtube.googleapis.com' for consumer 'project_number:0'.")
+		return false
+	case outcome(r, "locked"):
+		row.Meta.Status.Privacy = "private"
+	}
+	row.Total, _ = strconv.ParseInt(r.Header.Get("X-Upload-Content-Length"), 10, 64)
+	row.Ends = nowMillis() + cmp.Or(s.cfg.Durations.Session, 7*24*time.Hour).Milliseconds()
+	row.End = "processed"
+	for _, end := range []string{"rejected", "failed"} {
+		if outcome(r, end) {
+			row.End = end
+		}
+	}
+	return true
+}
+
+// uploadAtOnce takes metadata and file in one request, as Google's own client sends what is smaller than a chunk.
+func (s *Server) uploadAtOnce(w http.ResponseWriter, r *http.Request) {
+	_, params, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	parts := multipart.NewReader(r.Body, params["boundary"])
+	var row session
+	if err == nil {
+		var meta *multipart.Part
+		if meta, err = parts.NextPart(); err == nil {
+			err = json.NewDecoder(io.LimitReader(meta, maxBody)).Decode(&row.Meta)
+		}
+	}
+	var file *multipart.Part
+	if err == nil {
+		file, err = parts.NextPart()
+	}
+	switch {
+	case !bearer(r):
+		googleError(w, 401, "global", "authError", "Invalid Credentials")
+		return
+	case err != nil:
+		googleError(w, 400, "global", "mediaBodyRequired", "The request does not include the video content.")
+		return
+	case !s.admit(w, r, &row):
+		return
+	}
+	id, err := s.sessions.add(func(n uint64) (string, session) { return "AEnB2U" + hexID("session", n), row })
+	if err == nil {
+		err = s.keepWhole(id, file)
+	}
+	if err != nil {
+		googleError(w, 500, "global", "backendError", "The video could not be kept.")
+		return
+	}
+	s.finishUpload(w, id, row)
+}
+
+func (s *Server) keepWhole(id string, file io.Reader) error {
+	f, err := os.Create(filepath.Join(s.cfg.Dir, "videos", id+".part"))
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(f, io.LimitReader(file, 64<<20))
+	return errors.Join(err, f.Close())
+}
+
 var contentRange = regexp.MustCompile(`^bytes (?:(\d+)-(\d+)|\*)/(\d+|\*)$`)
 
 func (s *Server) sendUpload(w http.ResponseWriter, r *http.Request) {
 	id := r.URL.Query().Get("upload_id")
 	row, ok := s.sessions.find(id)
-	if !ok {
+	if !ok || nowMillis() > row.Ends {
 		googleError(w, 404, "global", "notFound", "The upload session has expired.")
 		return
 	}
@@ -203,7 +284,11 @@ func (s *Server) store(r *http.Request, id string, row *session) (int64, error) 
 	if _, err := f.Seek(first, io.SeekStart); err != nil {
 		return 0, err
 	}
-	n, _ := io.Copy(f, io.LimitReader(r.Body, max(row.Total-first, 0)+(64<<20)*b2i(row.Total == 0))) // what came before a cut counts
+	most := max(row.Total-first, 0) + (64<<20)*b2i(row.Total == 0)
+	if outcome(r, "partial") {
+		most = min(most, r.ContentLength/2)
+	}
+	n, _ := io.Copy(f, io.LimitReader(r.Body, most)) // what came before a cut counts
 	return max(have, first+n), nil
 }
 
@@ -280,22 +365,36 @@ func (s *Server) videoObject(id string, v video) object {
 		state["failureReason"] = "conversion"
 	}
 	return object{"kind": "youtube#video", "etag": "e" + id, "id": id, "snippet": snippet, "status": state,
-		"processingDetails": object{"processingStatus": map[bool]string{true: "processing", false: "succeeded"}[status == "uploaded"]}}
+		"processingDetails": object{"processingStatus": map[string]string{"uploaded": "processing", "processed": "succeeded", "failed": "failed", "rejected": "terminated"}[status]}}
 }
 
-func list(w http.ResponseWriter, kind string, items []any) {
-	writeJSON(w, 200, object{"kind": "youtube#" + kind, "etag": "e", "items": items,
-		"pageInfo": object{"totalResults": len(items), "resultsPerPage": 50}})
+func list(w http.ResponseWriter, kind string, items []any, next string) {
+	out := object{"kind": "youtube#" + kind, "etag": "e", "items": items, "pageInfo": object{"totalResults": len(items), "resultsPerPage": 50}}
+	if next != "" {
+		out["nextPageToken"] = next
+	}
+	writeJSON(w, 200, out)
+}
+
+// reading refuses reads without a token.
+func reading(next http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if !bearer(r) {
+			googleError(w, 401, "global", "authError", "Invalid Credentials")
+			return
+		}
+		next(w, r)
+	}
 }
 
 func (s *Server) channels(w http.ResponseWriter, r *http.Request) {
-	if !bearer(r) {
-		googleError(w, 401, "global", "authError", "Invalid Credentials")
+	if outcome(r, "none") { // an account without a channel
+		writeJSON(w, 200, object{"kind": "youtube#channelListResponse", "etag": "e", "pageInfo": object{"totalResults": 0, "resultsPerPage": 5}})
 		return
 	}
 	list(w, "channelListResponse", []any{object{"kind": "youtube#channel", "id": channelID,
 		"snippet":        object{"title": "Sandbox", "description": "", "publishedAt": "2020-01-01T00:00:00Z"},
-		"contentDetails": object{"relatedPlaylists": object{"likes": "LL", "uploads": uploadsID}}}})
+		"contentDetails": object{"relatedPlaylists": object{"likes": "LL", "uploads": uploadsID}}}}, "")
 }
 
 func (s *Server) listVideos(w http.ResponseWriter, r *http.Request) {
@@ -305,12 +404,21 @@ func (s *Server) listVideos(w http.ResponseWriter, r *http.Request) {
 			items = append(items, s.videoObject(id, v))
 		}
 	}
-	list(w, "videoListResponse", items)
+	list(w, "videoListResponse", items, "")
 }
 
 func (s *Server) listUploads(w http.ResponseWriter, r *http.Request) {
-	items := []any{}
-	for _, id := range s.videos.recent(50) {
+	items, next := []any{}, ""
+	skip, _ := strconv.Atoi(r.URL.Query().Get("pageToken")) // "" is the first page
+	most, err := strconv.Atoi(r.URL.Query().Get("maxResults"))
+	if err != nil || most < 1 || most > 50 {
+		most = 5
+	}
+	all := s.videos.recent(keepRows)
+	if end := skip + most; end < len(all) {
+		all, next = all[:end], strconv.Itoa(end)
+	}
+	for _, id := range all[min(max(skip, 0), len(all)):] {
 		v, _ := s.videos.find(id)
 		o := s.videoObject(id, v)
 		snippet := o["snippet"].(object)
@@ -318,7 +426,7 @@ func (s *Server) listUploads(w http.ResponseWriter, r *http.Request) {
 		items = append(items, object{"kind": "youtube#playlistItem", "id": "PL" + id, "snippet": snippet,
 			"contentDetails": object{"videoId": id, "videoPublishedAt": snippet["publishedAt"]}})
 	}
-	list(w, "playlistItemListResponse", items)
+	list(w, "playlistItemListResponse", items, next)
 }
 
 func (s *Server) watch(w http.ResponseWriter, r *http.Request) {
