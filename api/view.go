@@ -85,13 +85,19 @@ type stageLinks struct {
 
 type postView struct {
 	Platform    string    `json:"platform"`
-	Status      string    `json:"status"`
+	Status      string    `json:"status" enum:"pending,published,failed,cancelled"`
 	URL         string    `json:"url"`
 	Title       string    `json:"title"`
 	Description string    `json:"description"`
 	Tags        []string  `json:"tags"`
-	Privacy     string    `json:"privacy"`
+	Privacy     string    `json:"privacy" doc:"as the platform has it, once it is published"`
 	CreatedAt   time.Time `json:"created_at"`
+
+	PublishAt   *time.Time `json:"publish_at,omitempty" doc:"not before this"`
+	NextAt      *time.Time `json:"next_at,omitempty" doc:"when it is tried again"`
+	PublishedAt *time.Time `json:"published_at,omitempty"`
+	Code        string     `json:"code,omitempty" doc:"what it waits for, why it has failed, or what is to be said of it"`
+	Reason      string     `json:"reason,omitempty"`
 }
 
 func taskPath(taskID string) string { return "/tasks/" + taskID }
@@ -143,7 +149,7 @@ func viewTargets(targets []store.Target) []targetView {
 func viewStage(r store.Run) stageView {
 	view := stageView{Stage: string(r.Stage), Status: string(r.Status), Revision: r.Revision, Attempt: r.Attempt, Code: r.Code,
 		Reason: r.Reason, StartedAt: pointer(r.StartedAt), FinishedAt: pointer(r.FinishedAt)}
-	resting := r.Status == pipeline.Waiting || r.Status == pipeline.Pending && r.Attempt > 0
+	resting := r.Status == pipeline.Waiting || r.Status == pipeline.Pending && (r.Attempt > 0 || r.Code != "")
 	if resting && !r.LeaseToken.Valid {
 		view.NextAt = pointer(r.DueAt)
 	}
@@ -162,8 +168,9 @@ func viewStage(r store.Run) stageView {
 func viewPosts(uploads []store.SocialUpload) []postView {
 	views := make([]postView, len(uploads))
 	for i, u := range uploads {
-		views[i] = postView{Platform: u.Platform, Status: u.Status, URL: u.URL, Title: u.Title, Description: u.Description,
-			Tags: u.Tags.V, Privacy: u.Privacy, CreatedAt: u.CreatedAt}
+		views[i] = postView{Platform: u.Platform, Status: string(u.Status), URL: u.URL, Title: u.Title, Description: u.Description,
+			Tags: u.Tags.V, Privacy: u.Privacy, CreatedAt: u.CreatedAt, PublishAt: pointer(u.PublishAt), NextAt: pointer(u.DueAt),
+			PublishedAt: pointer(u.PublishedAt), Code: u.Code, Reason: u.Reason}
 	}
 	return views
 }

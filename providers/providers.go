@@ -181,6 +181,10 @@ type Post struct {
 type Published struct {
 	ID  string `json:"id"`
 	URL string `json:"url"`
+
+	Privacy string `json:"-"` // as the platform has it; "" is as it was asked for
+	Code    string `json:"-"` // of what is to be said of the post, "" for nothing
+	Note    string `json:"-"`
 }
 
 // BrokenError says that a provider has ended a job that it had accepted, without a result. Errors of looking at a job

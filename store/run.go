@@ -148,5 +148,5 @@ func (tx *Tx) end(ctx context.Context, task *Task, run Run, status pipeline.Stat
 	run.Status, run.DueAt, run.Filings = status, never, 0
 	tx.change(run, append(freed(run), set{"`finished_at`=?", task.now})...)
 	tx.emitRun(task, run)
-	return nil
+	return tx.endUploads(ctx, run, UploadCancelled)
 }

@@ -172,6 +172,9 @@ func (tx *Tx) giveUp(ctx context.Context, task *Task, run Run, from Origin) erro
 	if err := tx.saveDead(ctx, task, run, dead, from); err != nil {
 		return err
 	}
+	if err := tx.endUploads(ctx, run, UploadFailed); err != nil {
+		return err
+	}
 	run.Status, run.DueAt, run.Filings = pipeline.Failed, never, 0
 	tx.change(run, append(freed(run), set{"`dead_id`=?", dead}, set{"`finished_at`=?", task.now})...)
 	tx.emitRun(task, run)

@@ -177,6 +177,7 @@ func (r *rig) published(t *testing.T) []store.SocialUpload {
 	t.Helper()
 	var out []store.SocialUpload
 	testkit.Eventually(t, "the video is published", func() bool {
+		r.due(t)
 		outcome, err := r.Work(t.Context(), r.claim)
 		if err != nil {
 			t.Fatal(err)
@@ -192,6 +193,7 @@ func (r *rig) wantFault(t *testing.T, kind fault.Kind, code string) *fault.Error
 	t.Helper()
 	var failure *fault.Error
 	testkit.Eventually(t, "an attempt fails with "+code, func() bool {
+		r.due(t)
 		outcome, err := r.Work(t.Context(), r.claim)
 		if failure = fault.Of(err); failure == nil && outcome.Rest == 0 {
 			t.Fatalf("wanted %s (%s), got %+v", code, kind, outcome)
@@ -209,6 +211,22 @@ func (r *rig) wantPosts(t *testing.T, onYouTube, onInstagram int) {
 	t.Helper()
 	if videos, reels := r.posts(t, "youtube"), r.posts(t, "instagram"); videos != onYouTube || reels != onInstagram {
 		t.Errorf("%d videos and %d reels are out, wanted %d and %d", videos, reels, onYouTube, onInstagram)
+	}
+}
+
+// due lets the rests of all posts be over.
+func (r *rig) due(t *testing.T) {
+	t.Helper()
+	if _, err := r.rows.ExecContext(t.Context(), "UPDATE `social_upload` SET `due_at`=NULL"); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// planned gives the posts that are planned another time.
+func (r *rig) planned(t *testing.T, at time.Time) {
+	t.Helper()
+	if _, err := r.rows.ExecContext(t.Context(), "UPDATE `social_upload` SET `publish_at`=? WHERE `publish_at` IS NOT NULL", at.UTC()); err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -89,9 +89,10 @@ func TestTitle_MarkupAndLinksAreCut(t *testing.T) {
 func TestTitle_IsCharged(t *testing.T) {
 	t.Parallel()
 	r := atUpload(t, onYouTube)
-	out, err := r.Work(t.Context(), r.claim)
-	if err != nil || len(out.Charges) != 1 || out.Charges[0].Micros != r.bill(t).Providers["openai"].Micros {
-		t.Errorf("charged %+v, %v; paid %+v", out.Charges, err, r.bill(t).Providers)
+	r.published(t)
+	job, err := r.DB.FindJob(t.Context(), r.claim.Run, "title")
+	if err != nil || job.Charged.V != r.bill(t).Providers["openai"].Micros || job.Charged.V == 0 {
+		t.Errorf("charged %+v, %v; paid %+v", job.Charged, err, r.bill(t).Providers)
 	}
 }
 

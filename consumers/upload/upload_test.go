@@ -12,9 +12,11 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"castad/events"
+	"castad/internal/author"
 	"castad/internal/fault"
 	"castad/internal/testkit"
 	"castad/prompts"
+	"castad/providers/sandbox"
 	"castad/store"
 )
 
@@ -38,7 +40,7 @@ func TestUpload_PublishesEverywhere(t *testing.T) {
 	video, reel := row, row
 	video.Platform, video.Privacy, video.ExternalID, video.URL = "youtube", "unlisted", got[0].ExternalID, r.url+"/youtube/watch?v="+got[0].ExternalID
 	reel.Platform, reel.Privacy, reel.ExternalID, reel.URL = "instagram", "public", got[1].ExternalID, r.url+"/instagram/reel/"+got[1].ExternalID
-	if diff := cmp.Diff([]store.SocialUpload{video, reel}, got, cmpopts.IgnoreFields(store.SocialUpload{}, "ID", "CreatedAt")); diff != "" {
+	if diff := cmp.Diff([]store.SocialUpload{video, reel}, got, cmpopts.IgnoreFields(store.SocialUpload{}, "ID", "CreatedAt", "PublishedAt")); diff != "" {
 		t.Errorf("uploads (-want +got):\n%s", diff)
 	}
 	if string(r.get(t, "/files/videos/"+got[0].ExternalID+".mp4")) != string(movie) {
@@ -104,11 +106,10 @@ func TestUpload_RerunPostsTheNewVideo(t *testing.T) {
 	r.wantMarks(t, r.claim.TaskID+"-2")
 }
 
-// A run that is taken away while Instagram works publishes nothing more.
+// A run that is taken away while Instagram works publishes nothing more, and its post is cancelled.
 func TestUpload_CancelledTaskPublishesNothing(t *testing.T) {
 	t.Parallel()
-	r := atUpload(t, onInstagram, onYouTube)
-	r.claim.Task.Publish.V = r.claim.Task.Publish.V[:1]
+	r := atUpload(t, onInstagram)
 	r.instead(1, firstContainer, status(http.StatusOK, `{"status_code":"IN_PROGRESS"}`))
 	if out, err := r.Work(t.Context(), r.claim); err != nil || out.Rest == 0 {
 		t.Fatalf("while Instagram works: %+v, %v", out, err)
@@ -116,15 +117,30 @@ func TestUpload_CancelledTaskPublishesNothing(t *testing.T) {
 	if err := r.DB.Cancel(t.Context(), owner, r.claim.TaskID); err != nil {
 		t.Fatal(err)
 	}
-	for _, target := range []store.Target{onInstagram, onYouTube} {
-		r.claim.Task.Publish.V = []store.Target{target}
-		testkit.Eventually(t, "the lease is found lost", func() bool {
-			out, err := r.Work(t.Context(), r.claim)
-			if err == nil && out.Rest == 0 {
-				t.Fatalf("cancelled, and published %+v", out)
-			}
-			return errors.Is(err, store.ErrLeaseLost)
-		})
+	out, err := r.Work(t.Context(), r.claim)
+	if err == nil {
+		err = r.DB.Complete(t.Context(), r.claim, func(tx *store.Tx) error { return r.Save(t.Context(), tx, r.claim, out.Result) })
+	}
+	if !errors.Is(err, store.ErrLeaseLost) {
+		t.Errorf("cancelled: %+v, %v", out, err)
+	}
+	if rows, err := r.DB.ListUploads(t.Context(), r.claim.TaskID); err != nil || len(rows) != 1 || rows[0].Status != store.UploadCancelled {
+		t.Errorf("posts %+v, %v", rows, err)
+	}
+	r.wantPosts(t, 0, 0)
+}
+
+// A run that is taken away before anything is published publishes nothing at all.
+func TestUpload_LostClaimPublishesNothing(t *testing.T) {
+	t.Parallel()
+	r := atUpload(t, onInstagram, onYouTube)
+	r.fail(t, sandbox.Fault{Provider: "openai", Call: "read", What: "status", Status: 500, Count: 1})
+	r.wantFault(t, fault.Retryable, "internal")
+	if err := r.DB.Cancel(t.Context(), owner, r.claim.TaskID); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := r.Work(t.Context(), r.claim); !errors.Is(err, store.ErrLeaseLost) {
+		t.Errorf("cancelled: %+v, %v", out, err)
 	}
 	r.wantPosts(t, 0, 0)
 }
@@ -147,7 +163,7 @@ func TestUpload_WaitsForItsTime(t *testing.T) {
 	if r.requests(sessions) > 0 {
 		t.Error("an upload was begun before its time")
 	}
-	r.claim.Task.Publish.V[0] = at(onYouTube, -time.Minute) // an hour later
+	r.planned(t, time.Now().Add(-time.Minute)) // an hour later
 	r.published(t)
 	r.wantPosts(t, 1, 0)
 }
@@ -175,7 +191,7 @@ func TestUpload_OneTargetDoesntHoldUpTheOther(t *testing.T) {
 	r := atUpload(t, at(onYouTube, 24*time.Hour), onInstagram)
 	r.waiting(t)
 	r.wantPosts(t, 0, 1)
-	r.claim.Task.Publish.V[0] = onYouTube // a day later
+	r.planned(t, time.Now()) // a day later
 	r.published(t)
 	r.wantPosts(t, 1, 1)
 }
@@ -204,4 +220,109 @@ func TestUpload_FirstTargetIsOutAlready(t *testing.T) {
 		t.Errorf("published %d posts with %d sessions, %d containers, %d releases", len(out), r.requests(sessions), r.requests(containers), r.requests(releases))
 	}
 	r.wantPosts(t, 1, 1)
+}
+
+// wantRow checks how far a platform's post is, as its owner sees it.
+func (r *rig) wantRow(t *testing.T, platform string, status store.UploadStatus, code string) store.SocialUpload {
+	t.Helper()
+	rows, err := r.DB.ListUploads(t.Context(), r.claim.TaskID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, row := range rows {
+		if row.Platform != platform {
+			continue
+		}
+		if row.Status != status || row.Code != code || (status == store.UploadFailed && row.Reason == "") {
+			t.Errorf("%s is %s (%s: %s), wanted %s (%s)", platform, row.Status, row.Code, row.Reason, status, code)
+		}
+		return row
+	}
+	t.Errorf("%s has no row", platform)
+	return store.SocialUpload{}
+}
+
+// A target that is refused for good ends nobody else's: the run fails when all have ended, and only what failed is tried
+// again after that.
+func TestUpload_RefusedTargetDoesntEndTheOther(t *testing.T) {
+	t.Parallel()
+	r := atUpload(t, onInstagram, at(onYouTube, time.Hour))
+	r.instead(1, releases, status(http.StatusBadRequest, `{"error":{"message":"x","code":4,"error_subcode":2207051}}`))
+	r.waiting(t)
+	r.wantRow(t, "instagram", store.UploadFailed, "instagram_action_blocked")
+	r.wantRow(t, "youtube", store.UploadPending, scheduled)
+	r.claim.Resumed = true
+	r.waiting(t)
+	if n := r.requests(releases); n != 1 {
+		t.Errorf("asked %d times for what was refused for good", n)
+	}
+	r.planned(t, time.Now())
+	r.wantFault(t, fault.Permanent, "instagram_action_blocked")
+	r.wantPosts(t, 1, 0)
+	r.wantRow(t, "youtube", store.UploadPublished, "")
+	r.claim.Resumed = false // a person has set it right, and tries again
+	r.published(t)
+	r.wantPosts(t, 1, 1)
+}
+
+// Passing trouble of one target is put off without an attempt of the run, and has its own end.
+func TestUpload_TroubleOfOneTargetIsItsOwn(t *testing.T) {
+	t.Parallel()
+	r := atUpload(t, onInstagram, at(onYouTube, 24*time.Hour))
+	r.fail(t, sandbox.Fault{Provider: "instagram", What: "status", Status: 503})
+	r.claim.Resumed = true
+	rest := time.Duration(0)
+	for try := 1; try < mostTries; try++ {
+		r.due(t)
+		out, err := r.Work(t.Context(), r.claim)
+		for err == nil && out.Code == author.Writing {
+			out, err = r.Work(t.Context(), r.claim)
+		}
+		if err != nil || out.Code != "instagram_unavailable" || out.Rest <= rest {
+			t.Fatalf("try %d: rests %v after %v for %q, %v", try, out.Rest, rest, out.Code, err)
+		}
+		rest = out.Rest
+		if row := r.wantRow(t, "instagram", store.UploadPending, "instagram_unavailable"); row.Tries != try {
+			t.Errorf("%d tries are counted, not %d", row.Tries, try)
+		}
+		made := r.requests(containers)
+		if out, err := r.Work(t.Context(), r.claim); err != nil || out.Rest == 0 || r.requests(containers) != made {
+			t.Errorf("before its time: %+v, %v, after %d calls %d", out, err, made, r.requests(containers))
+		}
+	}
+	r.due(t)
+	r.waiting(t)
+	r.wantRow(t, "instagram", store.UploadFailed, "instagram_unavailable")
+	r.planned(t, time.Now())
+	r.wantFault(t, fault.Permanent, "instagram_unavailable")
+	r.wantPosts(t, 1, 0)
+}
+
+// A quota that is used up on one platform is waited for, and told, while the other goes on.
+func TestUpload_UsedUpQuotaHoldsUpNoOther(t *testing.T) {
+	t.Parallel()
+	r := atUpload(t, onYouTube, onInstagram)
+	r.fail(t, sandbox.Fault{Provider: "youtube", What: "quota", Count: 1})
+	f := r.wantFault(t, fault.RateLimited, "youtube_quota_used_up")
+	row := r.wantRow(t, "youtube", store.UploadPending, "youtube_quota_used_up")
+	if !row.DueAt.Valid || row.DueAt.V.Sub(f.Until).Abs() > time.Second || !f.Until.After(time.Now()) {
+		t.Errorf("tried again at %v, due at %v", f.Until, row.DueAt)
+	}
+	r.wantPosts(t, 0, 1)
+	r.published(t)
+	r.wantPosts(t, 1, 1)
+}
+
+// What a post says is written once: a day later nobody asks the language model again.
+func TestUpload_TextIsKept(t *testing.T) {
+	t.Parallel()
+	r := atUpload(t, at(onYouTube, time.Hour))
+	r.waiting(t)
+	asked := r.requests("GET /openai/")
+	r.waiting(t)
+	r.planned(t, time.Now())
+	r.published(t)
+	if again := r.requests("GET /openai/"); again != asked {
+		t.Errorf("the model was asked %d times, then %d", asked, again)
+	}
 }

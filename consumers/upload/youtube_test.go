@@ -5,11 +5,13 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
 	"castad/internal/fault"
 	"castad/providers"
+	"castad/providers/sandbox"
 	"castad/store"
 )
 
@@ -186,4 +188,66 @@ func TestYouTube_WithoutItsFileNothingIsBegun(t *testing.T) {
 	if n := r.requests(sessions); n != 0 {
 		t.Errorf("%d sessions were begun", n)
 	}
+}
+
+// The state of a video is read back: what isn't as it was asked for is told, and what nobody can see isn't published.
+func TestYouTube_TellsWhatBecameOfTheVideo(t *testing.T) {
+	t.Parallel()
+	r := atUpload(t, onYouTube)
+	r.fail(t, sandbox.Fault{Provider: "youtube", What: "locked", Count: 1})
+	out := r.published(t)
+	if u := out[0]; u.Privacy != "private" || u.Code != "youtube_privacy_differs" || !strings.Contains(u.Reason, "not unlisted") {
+		t.Errorf("a locked video: %+v", u)
+	}
+	for _, end := range []string{"rejected", "failed"} {
+		r.claim = r.filmed(t, onYouTube)
+		r.fail(t, sandbox.Fault{Provider: "youtube", What: end, Count: 1})
+		if f := r.wantFault(t, fault.Permanent, "youtube_video_ended"); !strings.Contains(f.Error(), end) {
+			t.Errorf("%s: %v", end, f)
+		}
+		r.wantRow(t, "youtube", store.UploadFailed, "youtube_video_ended")
+	}
+	if n := r.requests(sessions); n != 3 {
+		t.Errorf("%d sessions were begun", n)
+	}
+}
+
+const state = "GET /youtube/youtube/v3/videos?"
+
+// While YouTube works on a video it is looked at again, and after long enough it counts as published.
+func TestYouTube_WaitsForProcessing(t *testing.T) {
+	t.Parallel()
+	r := atUpload(t, onYouTube)
+	r.instead(2, state, status(http.StatusOK, `{"items":[{"status":{"uploadStatus":"uploaded","privacyStatus":"unlisted"}}]}`))
+	for range 2 {
+		if out, err := r.Work(t.Context(), r.claim); err != nil || out.Code != publishing || out.Rest > 10*time.Second {
+			t.Fatalf("while YouTube works: %+v, %v", out, err)
+		}
+	}
+	if out := r.published(t); out[0].Code != "" {
+		t.Errorf("published as %+v", out[0])
+	}
+	r.claim = r.filmed(t, onYouTube)
+	r.instead(2, state, status(http.StatusOK, `{"items":[{"status":{"uploadStatus":"uploaded","privacyStatus":"unlisted"}}]}`))
+	if out, err := r.Work(t.Context(), r.claim); err != nil || out.Rest == 0 {
+		t.Fatalf("while YouTube works: %+v, %v", out, err)
+	}
+	r.later(t)
+	if out := r.published(t); out[0].Code != "youtube_still_processing" {
+		t.Errorf("published as %+v", out[0])
+	}
+	r.wantPosts(t, 2, 0)
+}
+
+// A video that is out isn't failed by a look that doesn't come through.
+func TestYouTube_StateThatCantBeRead(t *testing.T) {
+	t.Parallel()
+	r := atUpload(t, onYouTube)
+	r.instead(100, state, status(http.StatusServiceUnavailable, ""))
+	r.wantFault(t, fault.Retryable, "youtube_unavailable")
+	r.later(t)
+	if out := r.published(t); out[0].Code != "youtube_state_unknown" || out[0].URL == "" {
+		t.Errorf("published as %+v", out[0])
+	}
+	r.wantPosts(t, 1, 0)
 }

@@ -117,6 +117,7 @@ func providerFaults() (rows []providerFault) {
 		lasting("azure", "read", looked, limits, "500", "503", "connection cut"),
 		lasting("youtube", "create", again, "500", "503", "200 that is no answer", "connection cut", "carried out, the answer lost"),
 		lasting("youtube", "send", session, "500", "503", "connection cut", "carried out, the answer lost"),
+		lasting("youtube", "read", looked, "500", "503", "200 that is no answer", "connection cut"),
 		lasting("instagram", "create", again, "500", "503", "200 that is no answer", "connection cut", "carried out, the answer lost"),
 		inOK("instagram", "create", `{"error":{"message":"Simulated.","code":2,"is_transient":true}}`, again),
 		lasting("instagram", "read", looked, "500", "503", "200 that is no answer", "connection cut"),

@@ -36,7 +36,7 @@ var echoes = []echoing{
 	{"naver", "read", 500}, {"azure", "create", 503}, {"openai", "conversation", 500}, {"openai", "create", 429}, {"openai", "create", 401}, {"openai", "read", 500},
 	{"suno", "create", 429}, {"suno", "create", 401}, {"suno", "read", 500}, {"suno", "words", 500},
 	{"creatomate", "create", 429}, {"creatomate", "create", 401}, {"creatomate", "read", 500},
-	{"google", "token", 500}, {"google", "token", 400}, {"youtube", "create", 403}, {"youtube", "send", 503},
+	{"google", "token", 500}, {"google", "token", 400}, {"youtube", "create", 403}, {"youtube", "send", 503}, {"youtube", "read", 500},
 	{"instagram", "create", 400}, {"instagram", "read", 500},
 }
 
