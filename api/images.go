@@ -140,12 +140,12 @@ func (s *server) keep(ctx context.Context, file *multipart.FileHeader, contentTy
 	name := fmt.Sprintf("uploads/%s/%s.%s", callerOf(ctx).UUID, uuid.Must(uuid.NewV7()), contentType[len("image/"):])
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
-	url, err := s.Blobs.Keep(ctx, name, contentType, bytes.NewReader(data))
+	kept, err := s.Blobs.Keep(ctx, name, contentType, bytes.NewReader(data))
 	if err != nil {
 		p := problem(http.StatusServiceUnavailable, "blobs_unavailable", problemCodes["blobs_unavailable"])
 		return "", fmt.Errorf("keep uploaded image: %w", &causedProblem{Problem: p, cause: err})
 	}
-	return url, nil
+	return s.Blobs.Sign(kept) // for the caller, who gives it back with the place soon
 }
 
 // causedProblem is an answer that keeps its cause for the log.

@@ -61,11 +61,13 @@ func (s *server) fill(ctx context.Context, result *stageResult, stage events.Sta
 	case events.Song:
 		var song store.Song
 		if song, err = s.DB.LoadSong(ctx, taskID); err == nil {
+			err = s.sign(&song.URL)
 			result.Song = viewSong(song)
 		}
 	case events.Video:
 		var v store.Video
 		if v, err = s.DB.LoadVideo(ctx, taskID); err == nil {
+			err = s.sign(&v.MovieURL, &v.CoverURL)
 			result.Video = &videoResult{URL: v.MovieURL, CoverURL: v.CoverURL, Seconds: v.Seconds, Width: v.Width, Height: v.Height}
 		}
 	case events.Upload:
@@ -85,7 +87,25 @@ func (s *server) crawl(ctx context.Context, taskID string) (*crawlResult, error)
 	if err != nil {
 		return nil, err
 	}
+	for i := range images {
+		if err := s.sign(&images[i].URL); err != nil {
+			return nil, err
+		}
+	}
 	return viewCrawl(project, images), nil
+}
+
+// sign turns the addresses of kept files into URLs that can be read from now on.
+func (s *server) sign(addresses ...*string) (err error) {
+	for _, address := range addresses {
+		if s.Blobs == nil {
+			return nil
+		}
+		if *address, err = s.Blobs.Sign(*address); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (s *server) report(ctx context.Context, taskID string) (*prompts.Report, error) {

@@ -30,7 +30,8 @@ type places interface {
 
 // blobs keeps uploaded images and returns the address at which everyone who has it can read them.
 type blobs interface {
-	Keep(ctx context.Context, name, contentType string, r io.Reader) (url string, err error)
+	Keep(ctx context.Context, name, contentType string, r io.Reader) (address string, err error)
+	Sign(address string) (url string, err error)
 }
 
 // server answers requests. Fill in the fields, then call app.

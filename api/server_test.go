@@ -221,6 +221,8 @@ func (s *shelf) Keep(_ context.Context, name, contentType string, r io.Reader) (
 	return "https://blobs.example.com/" + name, nil
 }
 
+func (s *shelf) Sign(address string) (string, error) { return address + "?signed=now", nil }
+
 func picture(t *testing.T, width, height int, encode func(io.Writer, image.Image) error) []byte {
 	t.Helper()
 	var out bytes.Buffer

@@ -143,6 +143,9 @@ func (s *server) addOutcomes(ctx context.Context, view *taskView, runs []store.R
 		if err != nil && !errors.Is(err, store.ErrNotFound) {
 			return err
 		}
+		if err := s.sign(&video.MovieURL, &video.CoverURL); err != nil {
+			return err
+		}
 		view.VideoURL, view.CoverURL = video.MovieURL, video.CoverURL
 	}
 	if had(runs, events.Upload) {

@@ -24,11 +24,17 @@ type instagramClient interface {
 	PublishingLimit(ctx context.Context) (used, may int, err error)
 }
 
+// blobSigner makes a kept file's address readable for a while without our key.
+type blobSigner interface {
+	Sign(address string) (url string, err error)
+}
+
 // Instagram publishes a Reel once a run. A container is free and invisible; only its publication must not be repeated
 // blindly, and the container itself tells whether it was.
 type Instagram struct {
 	DB       *store.DB
 	Client   instagramClient
+	Blobs    blobSigner
 	Interval time.Duration // between two looks at a container
 }
 
@@ -64,7 +70,7 @@ func (i *Instagram) Publish(ctx context.Context, c store.Claim, video store.Vide
 			if err := job.Decode(&o); err != nil {
 				return "", fault.Stop("request_unreadable", err)
 			}
-			return i.Client.CreateContainer(ctx, o.VideoURL, o.Caption, o.CoverURL)
+			return i.create(ctx, o)
 		},
 	})
 	if err != nil {
@@ -84,6 +90,19 @@ func (i *Instagram) Publish(ctx context.Context, c store.Claim, video store.Vide
 	}
 	published, err := i.release(ctx, c, container, post.Mark)
 	return published, 0, err
+}
+
+// create signs the files last before the call: the frozen order may be days old.
+func (i *Instagram) create(ctx context.Context, o order) (string, error) {
+	video, err := i.Blobs.Sign(o.VideoURL)
+	if err != nil {
+		return "", err
+	}
+	cover, err := i.Blobs.Sign(o.CoverURL)
+	if err != nil {
+		return "", err
+	}
+	return i.Client.CreateContainer(ctx, video, o.Caption, cover)
 }
 
 // release publishes the container, or finds it published.

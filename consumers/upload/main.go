@@ -49,7 +49,7 @@ func serve(ctx context.Context, getenv func(string) string, stderr io.Writer) er
 		account := instagram.New(instagram.Config{BaseURL: cfg.Instagram.URL, UserID: cfg.UserID, Token: cfg.Instagram.Token.Reveal()})
 		return &Stage{DB: base.DB, Author: author.New(base.DB, cfg.OpenAI, cfg.Tokens), Prompts: library, Platforms: map[string]platform{
 			"youtube":   &YouTube{DB: base.DB, Client: channel, Blobs: blobs},
-			"instagram": &Instagram{DB: base.DB, Client: account, Interval: cfg.Instagram.Look},
+			"instagram": &Instagram{DB: base.DB, Client: account, Blobs: blobs, Interval: cfg.Instagram.Look},
 		}}, nil
 	})
 }

@@ -69,7 +69,7 @@ func atUpload(t *testing.T, targets ...store.Target) *rig {
 	b := openBox(t)
 	r := &rig{box: b, rows: rows, movies: b.blobs(t)}
 	r.youtube = &YouTube{DB: db, Blobs: r.movies, Client: r.channel("refresh")}
-	r.instagram = &Instagram{DB: db, Interval: time.Second,
+	r.instagram = &Instagram{DB: db, Blobs: r.movies, Interval: time.Second,
 		Client: instagram.New(instagram.Config{BaseURL: b.url + "/instagram/v25.0", UserID: account, Token: "token"})}
 	r.Stage = &Stage{DB: db, Author: writer(t, db, b.url), Prompts: library(t),
 		Platforms: map[string]platform{"youtube": r.youtube, "instagram": r.instagram}}

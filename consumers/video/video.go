@@ -28,9 +28,11 @@ type fileFetcher interface {
 	Stream(ctx context.Context, url string, limit int64) (io.ReadCloser, string, int64, error)
 }
 
-// blobStore keeps files under names of ours; the same name again replaces the file.
+// blobStore keeps files under names of ours; the same name again replaces the file. What Keep returns is written down,
+// what Sign makes of it is handed out.
 type blobStore interface {
-	Keep(ctx context.Context, name, contentType string, r io.Reader) (url string, err error)
+	Keep(ctx context.Context, name, contentType string, r io.Reader) (address string, err error)
+	Sign(address string) (url string, err error)
 }
 
 // Stage makes the video of a task's photos, song, timed lyrics, name and region, and keeps its file and cover.
@@ -115,10 +117,27 @@ func (s *Stage) order(ctx context.Context, c store.Claim, composition providers.
 				return "", fault.Stop("request_unreadable", err)
 			}
 			frozen.CallbackURL, frozen.Metadata = s.Callbacks+job.Token, metadata(job)
+			if err := s.sign(&frozen.Composition); err != nil {
+				return "", err
+			}
 			return s.Renderer.Submit(ctx, frozen)
 		},
 		Find: s.find,
 	})
+}
+
+// sign makes the composition's files readable for the renderer. It comes last before the call: the frozen order may be
+// days old, and its addresses don't end, but signatures do.
+func (s *Stage) sign(composition *providers.Composition) (err error) {
+	if composition.SongURL, err = s.Blobs.Sign(composition.SongURL); err != nil {
+		return err
+	}
+	for i, photo := range composition.Photos {
+		if composition.Photos[i], err = s.Blobs.Sign(photo); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // metadata comes back with the render and its webhook; it names the run and the try.

@@ -21,7 +21,6 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/blob"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/bloberror"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/blockblob"
-	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/sas"
 
 	"castad/internal/fault"
 )
@@ -35,7 +34,7 @@ const (
 type Config struct {
 	ConnectionString string        // with AccountName, AccountKey and maybe BlobEndpoint; never logged
 	Container        string        // 3 to 63 lower-case letters, digits, single hyphens
-	SignedFor        time.Duration // > 0: URLs carry a signature and end after this; 0: files are public
+	SignedFor        time.Duration // > 0: readers need a signature (Sign), which lives at least this long; 0: files are public
 	TryTimeout       time.Duration // of one try of one request; 0 means 2 minutes
 	Retries          int32         // of one request by the SDK; 0 means 3, negative none
 	Now              func() time.Time
@@ -92,7 +91,8 @@ func (c *Client) blob(name string, options azcore.ClientOptions) (*blockblob.Cli
 // address escapes the whole name, slashes too, as the SDK itself does.
 func (c *Client) address(name string) string { return c.containerURL + "/" + url.PathEscape(name) }
 
-// Keep stores what r gives under name, in place of what was there, and returns URL(name).
+// Keep stores what r gives under name, in place of what was there, and returns its address: what is written down,
+// because it never ends. Whoever is to read the file without our key gets Sign of it.
 // It holds 8 MiB at most. contentType is what readers of the file will be told. r is read once and not
 // closed; when it fails, the old blob stays as it was.
 func (c *Client) Keep(ctx context.Context, name, contentType string, r io.Reader) (string, error) {
@@ -108,7 +108,7 @@ func (c *Client) Keep(ctx context.Context, name, contentType string, r io.Reader
 	} else if err != nil {
 		return "", classified("keep "+name, err)
 	}
-	return c.URL(name)
+	return c.address(name), nil
 }
 
 // watched remembers why its reader failed.
@@ -191,21 +191,6 @@ func (c *Client) Delete(ctx context.Context, name string) error {
 		return nil
 	}
 	return classified("delete "+name, err)
-}
-
-// URL is where the blob can be read without our key: for ever when files are public, else until
-// Config.SignedFor from now. Who holds a signed URL can read the file: it doesn't belong into logs.
-func (c *Client) URL(name string) (string, error) {
-	if c.cfg.SignedFor <= 0 {
-		return c.address(name), nil
-	}
-	query, err := sas.BlobSignatureValues{Protocol: sas.ProtocolHTTPSandHTTP, ContainerName: c.cfg.Container, BlobName: name,
-		Permissions: (&sas.BlobPermissions{Read: true}).String(),
-		ExpiryTime:  c.cfg.Now().UTC().Add(c.cfg.SignedFor)}.SignWithSharedKey(c.credential)
-	if err != nil {
-		return "", fmt.Errorf("sign URL of %s: %w", name, err)
-	}
-	return c.address(name) + "?" + query.Encode(), nil
 }
 
 func absent(err error) bool {

@@ -137,23 +137,6 @@ func TestKeep_RefusedAccessStops(t *testing.T) {
 	}
 }
 
-func TestURL_SignedOneCanBeRead(t *testing.T) {
-	t.Parallel()
-	c := client(t, &account{}, time.Hour)
-	url, err := c.Keep(t.Context(), "t/v.mp4", "video/mp4", strings.NewReader("abc"))
-	if err != nil || !strings.Contains(url, "sig=") || !strings.Contains(url, "sp=r") {
-		t.Fatalf("got %q, %v", url, err)
-	}
-	resp, err := http.Get(url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	if got, _ := io.ReadAll(resp.Body); string(got) != "abc" {
-		t.Errorf("read %q, status %d", got, resp.StatusCode)
-	}
-}
-
 func TestNew_ErrorsHoldNoKey(t *testing.T) {
 	t.Parallel()
 	_, err := azblob.New(azblob.Config{ConnectionString: "AccountName=a;AccountKey=secret!!"})
