@@ -10,9 +10,9 @@ import (
 	"castad/internal/config"
 )
 
-// policy is the part of a management policy that Azure documents and our rule uses
+// lifecycle is the part of a management policy that Azure documents and our rule uses
 // (learn.microsoft.com, lifecycle management policy structure).
-type policy struct {
+type lifecycle struct {
 	Rules []struct {
 		Name       string `json:"name"`
 		Enabled    bool   `json:"enabled"`
@@ -40,7 +40,7 @@ func TestLifecycle_RuleCoolsEveryFileOfOurContainerAfter30Days(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var p policy
+	var p lifecycle
 	dec := json.NewDecoder(bytes.NewReader(raw))
 	dec.DisallowUnknownFields() // Azure refuses a policy with a misspelt member
 	if err := dec.Decode(&p); err != nil || len(p.Rules) != 1 {

@@ -2,13 +2,17 @@ package sandbox
 
 import (
 	"bytes"
+	"cmp"
+	"crypto/md5" //nolint:gosec // the protocol's checksum
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
 	"encoding/xml"
 	"errors"
 	"fmt"
+	"hash"
 	"io"
 	"net/http"
 	"net/url"
@@ -16,6 +20,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -30,6 +35,7 @@ type blobHead struct {
 	Name string            `json:"name"`
 	Type string            `json:"type"`
 	ETag string            `json:"etag"`
+	Tier string            `json:"tier,omitempty"` // "" is Hot
 	Meta map[string]string `json:"meta,omitempty"`
 }
 
@@ -44,7 +50,11 @@ func (s *Server) azure(w http.ResponseWriter, r *http.Request) {
 	}
 	container := parts[1]
 	if code := s.azureRefusal(r, container); code != "" {
-		azureError(w, r, map[string]int{"ResourceNotFound": 404}[code]+map[bool]int{true: 403}[code != "ResourceNotFound"], code)
+		status := http.StatusForbidden
+		if code == "ResourceNotFound" {
+			status = http.StatusNotFound
+		}
+		azureError(w, r, status, code)
 		return
 	}
 	if len(parts) < 3 || parts[2] == "" {
@@ -75,32 +85,6 @@ func (s *Server) blobPath(container, name string) string {
 func hashed(s string) string {
 	sum := sha256.Sum256([]byte(s))
 	return hex.EncodeToString(sum[:20])
-}
-
-// azureRefusal lets in a shared key, an unexpired SAS with the right, and readers of a public container.
-func (s *Server) azureRefusal(r *http.Request, container string) string {
-	if strings.HasPrefix(r.Header.Get("Authorization"), "SharedKey "+azureAccount+":") {
-		return ""
-	}
-	read := r.Method == http.MethodGet || r.Method == http.MethodHead
-	if q := r.URL.Query(); q.Get("sig") != "" {
-		end, err := time.Parse(time.RFC3339, q.Get("se"))
-		switch {
-		case err != nil || time.Now().After(end):
-			return "AuthenticationFailed"
-		case !strings.ContainsAny(q.Get("sp"), map[bool]string{true: "r", false: "wcd"}[read]):
-			return "AuthorizationPermissionMismatch"
-		}
-		return ""
-	}
-	access, err := os.ReadFile(filepath.Join(s.blobDir(container), ".access"))
-	if read && err == nil && len(access) > 0 {
-		return ""
-	}
-	if read {
-		return "ResourceNotFound"
-	}
-	return "AuthenticationFailed"
 }
 
 func azureError(w http.ResponseWriter, r *http.Request, status int, code string) {
@@ -148,7 +132,7 @@ func (s *Server) azureBlob(w http.ResponseWriter, r *http.Request, container, na
 	case r.Method == http.MethodPut && comp == "blocklist":
 		s.putBlockList(w, r, container, name)
 	case r.Method == http.MethodPut && comp == "tier":
-		w.WriteHeader(http.StatusOK)
+		s.setTier(w, r, s.blobPath(container, name))
 	case r.Method == http.MethodPut && r.Header.Get("X-Ms-Blob-Type") == "BlockBlob" && comp == "":
 		s.putBlob(w, r, container, name, r.Body)
 	case r.Method == http.MethodGet, r.Method == http.MethodHead:
@@ -184,12 +168,10 @@ func (s *Server) putBlob(w http.ResponseWriter, r *http.Request, container, name
 		return
 	}
 	head.ETag = fmt.Sprintf(`"0x%X"`, time.Now().UnixNano())
-	err = writeBlob(path, head, http.MaxBytesReader(w, io.NopCloser(from), maxBlob), r.Header.Get("If-None-Match") == "*")
-	if errors.Is(err, os.ErrExist) {
-		azureError(w, r, 409, "BlobAlreadyExists")
-		return
-	} else if err != nil {
-		azureError(w, r, 500, "InternalError")
+	content := checked(r, http.MaxBytesReader(w, io.NopCloser(from), maxBlob))
+	err = writeBlob(path, head, content, r.Header.Get("If-None-Match") == "*")
+	if status, code := writeRefusal(err); code != "" {
+		azureError(w, r, status, code)
 		return
 	}
 	w.Header().Set("ETag", head.ETag)
@@ -256,14 +238,114 @@ func (s *Server) getBlob(w http.ResponseWriter, r *http.Request, container, name
 	h.Set("Content-Type", head.Type)
 	h.Set("ETag", head.ETag)
 	h.Set("X-Ms-Blob-Type", "BlockBlob")
-	h.Set("X-Ms-Access-Tier", "Hot")
+	h.Set("X-Ms-Access-Tier", cmp.Or(head.Tier, "Hot"))
 	for k, v := range head.Meta {
 		h.Set("X-Ms-Meta-"+k, v)
 	}
 	if ranged := r.Header.Get("X-Ms-Range"); ranged != "" {
 		r.Header.Set("Range", ranged)
 	}
-	http.ServeContent(w, r, "", info.ModTime(), io.NewSectionReader(f, start, info.Size()-start))
+	http.ServeContent(&azureAnswer{ResponseWriter: w, request: r}, r, "", info.ModTime(), io.NewSectionReader(f, start, info.Size()-start))
+}
+
+// azureAnswer gives the refusals of http.ServeContent Azure's form.
+type azureAnswer struct {
+	http.ResponseWriter
+	request *http.Request
+	refused bool
+}
+
+func (a *azureAnswer) WriteHeader(status int) {
+	code := map[int]string{http.StatusRequestedRangeNotSatisfiable: "InvalidRange", http.StatusPreconditionFailed: "ConditionNotMet"}[status]
+	if code == "" {
+		a.ResponseWriter.WriteHeader(status)
+		return
+	}
+	a.refused = true
+	azureError(a.ResponseWriter, a.request, status, code)
+}
+
+// Write drops the text that ServeContent has for a refusal.
+func (a *azureAnswer) Write(b []byte) (int, error) {
+	if a.refused {
+		return len(b), nil
+	}
+	return a.ResponseWriter.Write(b)
+}
+
+// setTier writes the blob anew under another tier; its content and ETag stay.
+func (s *Server) setTier(w http.ResponseWriter, r *http.Request, path string) {
+	tier := r.Header.Get("X-Ms-Access-Tier")
+	if !slices.Contains([]string{"Hot", "Cool", "Cold", "Archive"}, tier) {
+		azureError(w, r, 400, "InvalidHeaderValue")
+		return
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		azureError(w, r, 404, "BlobNotFound")
+		return
+	}
+	defer f.Close()
+	head, _, err := openHeadAt(f)
+	head.Tier = tier
+	if err == nil {
+		err = writeBlob(path, head, f, false)
+	}
+	if err != nil {
+		azureError(w, r, 500, "InternalError")
+		return
+	}
+	w.WriteHeader(http.StatusOK)
+}
+
+// openHeadAt is openHead that leaves the file where the content begins.
+func openHeadAt(f *os.File) (blobHead, int64, error) {
+	head, start, err := openHead(f)
+	if err == nil {
+		_, err = f.Seek(start, io.SeekStart)
+	}
+	return head, start, err
+}
+
+var errMD5 = errors.New("the content doesn't have the MD5 of its header")
+
+// checked fails at the end of a content whose Content-MD5 is another.
+func checked(r *http.Request, from io.Reader) io.Reader {
+	want := r.Header.Get("Content-Md5")
+	if want == "" || r.URL.Query().Get("comp") == "blocklist" { // there it is the list's
+		return from
+	}
+	return &summed{from: from, sum: md5.New(), want: want}
+}
+
+type summed struct {
+	from io.Reader
+	sum  hash.Hash
+	want string
+}
+
+func (s *summed) Read(p []byte) (int, error) {
+	n, err := s.from.Read(p)
+	s.sum.Write(p[:n])
+	if err == io.EOF && base64.StdEncoding.EncodeToString(s.sum.Sum(nil)) != s.want {
+		return n, errMD5
+	}
+	return n, err
+}
+
+func writeRefusal(err error) (status int, code string) {
+	tooLarge := new(http.MaxBytesError)
+	switch {
+	case err == nil:
+		return 0, ""
+	case errors.Is(err, os.ErrExist):
+		return http.StatusConflict, "BlobAlreadyExists"
+	case errors.Is(err, errMD5):
+		return http.StatusBadRequest, "Md5Mismatch"
+	case errors.As(err, &tooLarge):
+		return http.StatusRequestEntityTooLarge, "RequestBodyTooLarge"
+	}
+	return http.StatusInternalServerError, "InternalError"
 }
 
 func (s *Server) stagedDir(container, name string) string {
@@ -274,10 +356,11 @@ func (s *Server) putBlock(w http.ResponseWriter, r *http.Request, container, nam
 	dir := s.stagedDir(container, name)
 	err := os.MkdirAll(dir, 0o755)
 	if err == nil {
-		err = writeWhole(filepath.Join(dir, hashed(r.URL.Query().Get("blockid"))), http.MaxBytesReader(w, r.Body, 4000<<20))
+		content := checked(r, http.MaxBytesReader(w, r.Body, 4000<<20))
+		err = writeWhole(filepath.Join(dir, hashed(r.URL.Query().Get("blockid"))), content)
 	}
-	if err != nil {
-		azureError(w, r, 500, "InternalError")
+	if status, code := writeRefusal(err); code != "" {
+		azureError(w, r, status, code)
 		return
 	}
 	w.WriteHeader(http.StatusCreated)
@@ -320,7 +403,7 @@ type listedBlob struct {
 	} `xml:"Properties"`
 }
 
-// listBlobs answers up to 5,000 names in order; the marker is the last name of the page before.
+// listBlobs answers up to maxresults names, 5,000 at most, in order; the marker is the last name of the page before.
 func (s *Server) listBlobs(w http.ResponseWriter, r *http.Request, container string) {
 	prefix, marker := r.URL.Query().Get("prefix"), r.URL.Query().Get("marker")
 	out := struct {
@@ -343,9 +426,13 @@ func (s *Server) listBlobs(w http.ResponseWriter, r *http.Request, container str
 		out.Blobs = append(out.Blobs, b)
 	}
 	slices.SortFunc(out.Blobs, func(a, b listedBlob) int { return strings.Compare(a.Name, b.Name) })
-	if len(out.Blobs) > 5000 {
-		out.Blobs = out.Blobs[:5000]
-		out.Next = out.Blobs[4999].Name
+	most := 5000
+	if n, err := strconv.Atoi(r.URL.Query().Get("maxresults")); err == nil && n > 0 {
+		most = min(n, most)
+	}
+	if len(out.Blobs) > most {
+		out.Blobs = out.Blobs[:most]
+		out.Next = out.Blobs[most-1].Name
 	}
 	w.Header().Set("Content-Type", "application/xml")
 	_, _ = io.WriteString(w, xml.Header)
