@@ -131,21 +131,6 @@ func sungAsWritten(name string) bool {
 	return n.hangul > 0 && n.hangul == len([]rune(name))
 }
 
-// regionNames are the names that people call a region by: "경기 가평군" is 경기 or 가평.
-func regionNames(region string) []string {
-	var out []string
-	for _, word := range strings.Fields(region) {
-		runes := []rune(word)
-		if len(runes) > 2 && strings.ContainsRune("시군구읍면동도", runes[len(runes)-1]) {
-			runes = runes[:len(runes)-1]
-		}
-		if len(runes) >= 2 {
-			out = append(out, folded(string(runes)))
-		}
-	}
-	return out
-}
-
 func containsAny(text string, parts []string) bool {
 	for _, part := range parts {
 		if part != "" && strings.Contains(text, part) {
