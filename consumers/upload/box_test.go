@@ -150,6 +150,20 @@ func (b *box) fail(t *testing.T, fault sandbox.Fault) {
 	resp.Body.Close()
 }
 
+// mend ends all faults.
+func (b *box) mend(t *testing.T) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodDelete, b.url+"/admin/faults", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil || resp.StatusCode != http.StatusNoContent {
+		t.Fatalf("end faults: %v, %v", resp, err)
+	}
+	resp.Body.Close()
+}
+
 // get reads what anybody with a key can.
 func (b *box) get(t *testing.T, path string) []byte {
 	t.Helper()

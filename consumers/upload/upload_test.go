@@ -302,13 +302,14 @@ func TestUpload_TroubleOfOneTargetIsItsOwn(t *testing.T) {
 func TestUpload_UsedUpQuotaHoldsUpNoOther(t *testing.T) {
 	t.Parallel()
 	r := atUpload(t, onYouTube, onInstagram)
-	r.fail(t, sandbox.Fault{Provider: "youtube", What: "quota", Count: 1})
+	r.fail(t, sandbox.Fault{Provider: "youtube", What: "quota"})
 	f := r.wantFault(t, fault.RateLimited, "youtube_quota_used_up")
 	row := r.wantRow(t, "youtube", store.UploadPending, "youtube_quota_used_up")
 	if !row.DueAt.Valid || row.DueAt.V.Sub(f.Until).Abs() > time.Second || !f.Until.After(time.Now()) {
 		t.Errorf("tried again at %v, due at %v", f.Until, row.DueAt)
 	}
 	r.wantPosts(t, 0, 1)
+	r.mend(t)
 	r.published(t)
 	r.wantPosts(t, 1, 1)
 }

@@ -44,7 +44,7 @@ func TestVideo_AnOrderThatWaitedIsSignedAnewAndNoSignatureIsKept(t *testing.T) {
 	paid := &shy{}
 	r.Stage.Blobs, r.Stage.Renderer = &stamped{blobStore: r.blobs}, paid
 	r.wantFault(t, fault.Retryable, "busy")
-	if request := string(r.job(t).Request); strings.Contains(request, "signed=") {
+	if request := r.job(t).Request; strings.Contains(request, "signed=") {
 		t.Errorf("the kept request holds a signature, which ends: %s", request)
 	}
 	r.wantFault(t, fault.Permanent, "enough")

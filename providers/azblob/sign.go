@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/sas"
+
+	"castad/internal/fault"
 )
 
 // signSteps divides the life of a signature: all that is signed within one step gets the same URL, so that what is
@@ -16,7 +18,7 @@ const signSteps = 8
 // Sign returns where the file at one of our addresses can be read without our key. Files that are public, and
 // addresses that aren't of our container, come back as they are. Otherwise a signature that was there is
 // replaced by one that lives from now between SignedFor and an eighth more. Who holds a signed URL can read the
-// file: it doesn't belong into logs or rows. It makes no call.
+// file: it doesn't belong into logs or rows. It makes no call, and its errors are Permanent: what wasn't signed wasn't sent.
 //
 // It is for addresses that CastAD wrote down itself, not for what users say: it would open other people's files to them.
 func (c *Client) Sign(address string) (string, error) {
@@ -32,7 +34,7 @@ func (c *Client) Sign(address string) (string, error) {
 		Permissions: (&sas.BlobPermissions{Read: true}).String(),
 		ExpiryTime:  c.cfg.Now().UTC().Truncate(step).Add(c.cfg.SignedFor + step)}.SignWithSharedKey(c.credential)
 	if err != nil {
-		return "", fmt.Errorf("sign the address of %s: %w", name, err)
+		return "", fault.Stop("blob_unsigned", fmt.Errorf("sign the address of %s: %w", name, err))
 	}
 	return c.address(name) + "?" + query.Encode(), nil
 }
