@@ -216,6 +216,7 @@ CREATE TABLE `project` (
   `phone` varchar(40) NOT NULL DEFAULT '',
   `description` text NOT NULL,
   `facilities` json NOT NULL,
+  `left_out` json DEFAULT NULL,
   `language` varchar(16) NOT NULL,
   `marketing_intelligence` bigint DEFAULT NULL,
   `is_deleted` tinyint(1) NOT NULL DEFAULT 0,

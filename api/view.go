@@ -185,17 +185,18 @@ func pointer(t sql.Null[time.Time]) *time.Time {
 // The results of the stages.
 
 type crawlResult struct {
-	PlaceID          string      `json:"place_id,omitempty"`
-	Name             string      `json:"name"`
-	Category         string      `json:"category,omitempty"`
-	Region           string      `json:"region"`
-	DetailRegionInfo string      `json:"detail_region_info,omitempty"`
-	Address          string      `json:"address,omitempty"`
-	RoadAddress      string      `json:"road_address,omitempty"`
-	Phone            string      `json:"phone,omitempty"`
-	Description      string      `json:"description,omitempty"`
-	Facilities       []string    `json:"facilities"`
-	Images           []imageView `json:"images" doc:"in the order of the video"`
+	PlaceID          string          `json:"place_id,omitempty"`
+	Name             string          `json:"name"`
+	Category         string          `json:"category,omitempty"`
+	Region           string          `json:"region"`
+	DetailRegionInfo string          `json:"detail_region_info,omitempty"`
+	Address          string          `json:"address,omitempty"`
+	RoadAddress      string          `json:"road_address,omitempty"`
+	Phone            string          `json:"phone,omitempty"`
+	Description      string          `json:"description,omitempty"`
+	Facilities       []string        `json:"facilities"`
+	Images           []imageView     `json:"images" doc:"in the order of the video"`
+	LeftOut          []store.LeftOut `json:"left_out,omitempty" doc:"photos that couldn't be used, and why"`
 }
 
 type imageView struct {
@@ -240,7 +241,7 @@ type videoResult struct {
 
 func viewCrawl(p store.Project, images []store.Image) *crawlResult {
 	result := &crawlResult{PlaceID: p.PlaceID, Name: p.StoreName, Category: p.Category, Region: p.Region, DetailRegionInfo: p.DetailRegionInfo,
-		Address: p.Address, RoadAddress: p.RoadAddress, Phone: p.Phone, Description: p.Description, Facilities: p.Facilities.V, Images: []imageView{}}
+		Address: p.Address, RoadAddress: p.RoadAddress, Phone: p.Phone, Description: p.Description, Facilities: p.Facilities.V, LeftOut: p.LeftOut.V, Images: []imageView{}}
 	for _, i := range images {
 		result.Images = append(result.Images, imageView{Position: i.Position, URL: i.URL, ContentType: i.ContentType, Width: i.Width,
 			Height: i.Height, SizeBytes: i.SizeBytes})

@@ -24,18 +24,39 @@ type Project struct {
 	Phone            string             `db:"phone"`
 	Description      string             `db:"description"`
 	Facilities       JSON[[]string]     `db:"facilities"`
+	LeftOut          JSON[[]LeftOut]    `db:"left_out"`
 	Language         providers.Language `db:"language"`
 	MarketingID      *int64             `db:"marketing_intelligence"`
 }
 
+// LeftOut is a photo that couldn't be used, and why in words: "photo_too_small: 1x1 pixels; …".
+type LeftOut struct {
+	URL    string `json:"url"`
+	Reason string `json:"reason"`
+}
+
+// mostReason is how much is kept of why a photo was left out.
+const mostReason = 300
+
+func briefly(left []LeftOut) []LeftOut {
+	if len(left) == 0 {
+		return nil
+	}
+	out := make([]LeftOut, len(left))
+	for i, l := range left {
+		out[i] = LeftOut{URL: cut(l.URL, 2048), Reason: cut(l.Reason, mostReason)}
+	}
+	return out
+}
+
 const (
 	projectColumns = "`id`,`task_id`,`user_uuid`,`place_id`,`store_name`,`category`,`region`,`detail_region_info`,`address`," +
-		"`road_address`,`phone`,`description`,`facilities`,`language`,`marketing_intelligence`"
+		"`road_address`,`phone`,`description`,`facilities`,`left_out`,`language`,`marketing_intelligence`"
 	upsertProject = "INSERT INTO `project` (`task_id`,`user_uuid`,`place_id`,`store_name`,`category`,`region`,`detail_region_info`," +
-		"`address`,`road_address`,`phone`,`description`,`facilities`,`language`,`created_at`) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,NOW(6))" +
+		"`address`,`road_address`,`phone`,`description`,`facilities`,`left_out`,`language`,`created_at`) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,NOW(6))" +
 		" ON DUPLICATE KEY UPDATE `place_id`=VALUES(`place_id`),`store_name`=VALUES(`store_name`),`category`=VALUES(`category`)," +
 		"`region`=VALUES(`region`),`detail_region_info`=VALUES(`detail_region_info`),`address`=VALUES(`address`)," +
-		"`road_address`=VALUES(`road_address`),`phone`=VALUES(`phone`),`description`=VALUES(`description`),`facilities`=VALUES(`facilities`)"
+		"`road_address`=VALUES(`road_address`),`phone`=VALUES(`phone`),`description`=VALUES(`description`),`facilities`=VALUES(`facilities`),`left_out`=VALUES(`left_out`)"
 	selectProject = "SELECT " + projectColumns + " FROM `project` WHERE `task_id`=?"
 )
 
@@ -43,7 +64,7 @@ const (
 func (tx *Tx) SaveProject(ctx context.Context, p Project) error {
 	_, err := tx.sql.ExecContext(ctx, upsertProject, p.TaskID, p.UserUUID, p.PlaceID, cut(p.StoreName, 200), cut(p.Category, 100),
 		cut(p.Region, 100), cut(p.DetailRegionInfo, 300), cut(p.Address, 300), cut(p.RoadAddress, 300), cut(p.Phone, 40),
-		cut(p.Description, 10_000), JSON[[]string]{notNil(p.Facilities.V)}, p.Language)
+		cut(p.Description, 10_000), JSON[[]string]{notNil(p.Facilities.V)}, JSON[[]LeftOut]{briefly(p.LeftOut.V)}, p.Language)
 	if err != nil {
 		return fmt.Errorf("save project of task %s: %w", p.TaskID, err)
 	}

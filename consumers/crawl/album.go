@@ -5,19 +5,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"image"
-	_ "image/gif"  // first frame
-	_ "image/jpeg" // the usual photo
-	_ "image/png"
 	"io"
 	"slices"
 	"strings"
 
 	"github.com/rs/zerolog"
-	_ "golang.org/x/image/webp" // what new sites serve
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/sync/semaphore"
 
 	"castad/internal/fault"
+	"castad/media"
 	"castad/store"
 )
 
@@ -31,31 +28,32 @@ type blobStore interface {
 	Keep(ctx context.Context, name, contentType string, r io.Reader) (url string, err error)
 }
 
-// Album copies photos into the blob store.
+// Album copies photos into the blob store, made so that every renderer can show them. Start with NewAlbum.
 type Album struct {
 	Fetch imageFetcher
 	Blobs blobStore
 	Most  int // photos of one video
-}
 
-// Skipped is a photo that couldn't be used, and why.
-type Skipped struct {
-	URL    string
-	Reason string
+	memory *semaphore.Weighted
 }
 
 const (
-	atOnce    = 4          // downloads of one run
-	mostPixel = 80_000_000 // beyond that a picture is a bomb, not a photo
-	leastSide = 64         // pixels; smaller ones are icons
+	atOnce = 4 // downloads of one run
+	// decoding is the memory for pictures of all runs together; the largest one that is let in needs nearly all of it.
+	decoding = 640 << 20
 )
+
+// NewAlbum returns an album for so many photos a video.
+func NewAlbum(fetch imageFetcher, blobs blobStore, most int) *Album {
+	return &Album{Fetch: fetch, Blobs: blobs, Most: most, memory: semaphore.NewWeighted(decoding)}
+}
 
 // Keep copies the first usable photos, in order, to names that depend on the run alone, so that doing it again
 // overwrites. Photos that aren't usable are left out and named. Errors: "no_usable_photo" when none is; anything
 // passing when the store or the network is away.
-func (a *Album) Keep(ctx context.Context, run store.Run, urls []string) ([]store.Image, []Skipped, error) {
+func (a *Album) Keep(ctx context.Context, run store.Run, urls []string) ([]store.Image, []store.LeftOut, error) {
 	urls = urls[:min(len(urls), 2*a.Most)]
-	kept := make([]*store.Image, len(urls))
+	kept := make([]*photo, len(urls))
 	failures := make([]error, len(urls))
 	group, working := errgroup.WithContext(ctx)
 	group.SetLimit(atOnce)
@@ -81,24 +79,37 @@ func (a *Album) Keep(ctx context.Context, run store.Run, urls []string) ([]store
 // unreachable reports whether the photo's own host is the trouble, which mustn't hold up the others.
 func unreachable(err error) bool { return strings.HasPrefix(fault.Of(err).Code, "url_") }
 
-func (a *Album) choose(ctx context.Context, urls []string, kept []*store.Image, failures []error) ([]store.Image, []Skipped, error) {
+func (a *Album) choose(ctx context.Context, urls []string, kept []*photo, failures []error) ([]store.Image, []store.LeftOut, error) {
 	var images []store.Image
-	var skipped []Skipped
+	var left []store.LeftOut
+	var prints []media.Print
 	for i, photo := range kept {
-		if failures[i] != nil {
-			skipped = append(skipped, Skipped{URL: urls[i], Reason: failures[i].Error()})
-			zerolog.Ctx(ctx).Info().Int("photo", i).AnErr("cause", failures[i]).Msg("photo left out")
+		err := failures[i]
+		if err == nil {
+			err = seen(prints, photo.print)
+		}
+		if err != nil {
+			left = append(left, store.LeftOut{URL: urls[i], Reason: err.Error()})
+			zerolog.Ctx(ctx).Info().Int("photo", i).AnErr("cause", err).Msg("photo left out")
 			continue
 		}
 		if len(images) < a.Most {
 			photo.Position = len(images)
-			images = append(images, *photo)
+			images, prints = append(images, photo.Image), append(prints, photo.print)
 		}
 	}
 	if len(images) == 0 {
 		return nil, nil, none(failures)
 	}
-	return images, skipped, nil
+	return images, left, nil
+}
+
+// seen refuses a picture that the video has already.
+func seen(prints []media.Print, one media.Print) error {
+	if i := slices.IndexFunc(prints, one.Same); i >= 0 {
+		return fault.Stop("photo_repeated", fmt.Errorf("the same picture as photo %d", i+1))
+	}
+	return nil
 }
 
 const noUsablePhoto = "no_usable_photo"
@@ -115,25 +126,40 @@ func none(failures []error) error {
 	return fault.Stop(noUsablePhoto, err)
 }
 
-func (a *Album) one(ctx context.Context, run store.Run, position int, url string) (*store.Image, error) {
-	data, contentType, err := a.Fetch.Image(ctx, url)
+// photo is one that was kept.
+type photo struct {
+	store.Image
+	print media.Print
+}
+
+func (a *Album) one(ctx context.Context, run store.Run, position int, url string) (*photo, error) {
+	data, _, err := a.Fetch.Image(ctx, url)
 	if err != nil {
 		return nil, err
 	}
-	config, format, err := image.DecodeConfig(bytes.NewReader(data))
-	switch {
-	case err != nil:
-		return nil, fault.Stop("photo_unreadable", err)
-	case config.Width < leastSide || config.Height < leastSide:
-		return nil, fault.Stop("photo_too_small", fmt.Errorf("%dx%d pixels", config.Width, config.Height))
-	case config.Width*config.Height > mostPixel:
-		return nil, fault.Stop("photo_too_large", fmt.Errorf("%dx%d pixels", config.Width, config.Height))
-	}
-	name := fmt.Sprintf("%s/crawl-%d/photo-%02d.%s", run.TaskID, run.Revision, position, format)
-	kept, err := a.Blobs.Keep(ctx, name, contentType, bytes.NewReader(data))
+	clean, err := a.clean(ctx, data)
 	if err != nil {
 		return nil, err
 	}
-	return &store.Image{TaskID: run.TaskID, Revision: run.Revision, URL: kept, SourceURL: url, ContentType: contentType,
-		Width: config.Width, Height: config.Height, SizeBytes: int64(len(data))}, nil
+	name := fmt.Sprintf("%s/crawl-%d/photo-%02d.%s", run.TaskID, run.Revision, position, clean.Format)
+	contentType := "image/" + clean.Format
+	kept, err := a.Blobs.Keep(ctx, name, contentType, bytes.NewReader(clean.Data))
+	if err != nil {
+		return nil, err
+	}
+	return &photo{print: clean.Print, Image: store.Image{TaskID: run.TaskID, Revision: run.Revision, URL: kept, SourceURL: url,
+		ContentType: contentType, Width: clean.Width, Height: clean.Height, SizeBytes: int64(len(clean.Data))}}, nil
+}
+
+// clean decodes a picture when there is memory for it.
+func (a *Album) clean(ctx context.Context, data []byte) (media.Clean, error) {
+	size, err := media.MeasurePhoto(data)
+	if err != nil {
+		return media.Clean{}, err
+	}
+	if err := a.memory.Acquire(ctx, size.Memory()); err != nil {
+		return media.Clean{}, fmt.Errorf("wait for memory: %w", err)
+	}
+	defer a.memory.Release(size.Memory())
+	return media.CleanPhoto(data)
 }

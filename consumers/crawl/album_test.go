@@ -27,13 +27,14 @@ func TestAlbum_UnusablePhotosAreLeftOut(t *testing.T) {
 	known.pictures["page.png"] = []byte("<!doctype html><html>사진이 아닙니다</html>")
 	known.pictures["icon.png"] = picture(32, 32, 0)
 	known.pictures["strip.png"] = picture(2000, 10, 0)
+	known.pictures["panorama.png"] = picture(1600, 200, 0)
 	known.pictures["bomb.png"] = bomb(40_000, 40_000)
 	known.pictures["wide-bomb.png"] = bomb(1<<31-1, 1<<31-1)
 	known.pictures["half.png"] = picture(100, 100, 0)[:20]
 	r := open(t, known)
-	r.Photos.Most = 9
+	r.Photos.Most = 12
 	private := "http://127.0.0.1:1/path.png"
-	c := r.submit(t, owner, byHand(r.photo("page.png"), r.photo("stream.png"), r.photo("icon.png"), r.photo("gone.png"), private, r.photo("strip.png"),
+	c := r.submit(t, owner, byHand(r.photo("page.png"), r.photo("stream.png"), r.photo("icon.png"), r.photo("gone.png"), private, r.photo("strip.png"), r.photo("panorama.png"),
 		"file:///etc/passwd", r.photo("bomb.png"), r.photo("wide-bomb.png"), r.photo("half.png"), r.photo("path.png")))
 	found := r.work(t, c)
 	var kept []string
@@ -47,11 +48,11 @@ func TestAlbum_UnusablePhotosAreLeftOut(t *testing.T) {
 		t.Errorf("kept (-want +got):\n%s", diff)
 	}
 	var left []string
-	for _, skipped := range found.Skipped {
+	for _, skipped := range found.Project.LeftOut.V {
 		code, _, _ := strings.Cut(skipped.Reason, ":")
 		left = append(left, strings.TrimPrefix(skipped.URL, r.url+"/files/photos/")+" "+code)
 	}
-	want := []string{"page.png not_an_image", "icon.png photo_too_small", "gone.png url_refused", private + " url_not_public", "strip.png photo_too_small",
+	want := []string{"page.png not_an_image", "icon.png photo_too_small", "gone.png url_refused", private + " url_not_public", "strip.png photo_too_small", "panorama.png photo_too_narrow",
 		"file:///etc/passwd url_malformed", "bomb.png photo_too_large", "wide-bomb.png photo_unreadable", "half.png photo_unreadable"}
 	if diff := cmp.Diff(want, left); diff != "" {
 		t.Errorf("left out (-want +got):\n%s", diff)
@@ -112,7 +113,7 @@ func TestAlbum_PassingTroubleIsTriedAgain(t *testing.T) {
 	r.instead(blob, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) })
 	r.wantFault(t, c, fault.Retryable, "blob_unavailable")
 	r.instead(blob, nil)
-	if found := r.work(t, c); len(found.Images) != 3 || len(found.Skipped) != 0 {
+	if found := r.work(t, c); len(found.Images) != 3 || len(found.Project.LeftOut.V) != 0 {
 		t.Errorf("after the trouble: %+v", found)
 	}
 }

@@ -17,7 +17,6 @@ import (
 type Result struct {
 	Project *store.Project
 	Images  []store.Image
-	Skipped []Skipped
 }
 
 // placeSource turns what was submitted into a place.
@@ -89,12 +88,13 @@ func (s *Stage) place(ctx context.Context, c store.Claim, id, typ string) (worke
 	for i, photo := range place.Photos {
 		urls[i] = photo.URL
 	}
-	images, skipped, err := s.Photos.Keep(ctx, c.Run, urls)
+	images, left, err := s.Photos.Keep(ctx, c.Run, urls)
 	if err != nil {
 		return worker.Outcome[Result]{}, err
 	}
 	project := projectOf(c, place)
-	return worker.Done(Result{Project: &project, Images: images, Skipped: skipped})
+	project.LeftOut.V = left
+	return worker.Done(Result{Project: &project, Images: images})
 }
 
 // again copies the first crawl of another task of the same place; a later one may show its owner's choice of photos.
@@ -118,12 +118,13 @@ func (s *Stage) again(ctx context.Context, c store.Claim, placeID string) (Resul
 }
 
 func (s *Stage) byHand(ctx context.Context, c store.Claim, m store.Manual) (worker.Outcome[Result], error) {
-	images, skipped, err := s.Photos.Keep(ctx, c.Run, m.Images)
+	images, left, err := s.Photos.Keep(ctx, c.Run, m.Images)
 	if err != nil {
 		return worker.Outcome[Result]{}, err
 	}
 	project := projectOf(c, providers.Place{Name: m.Name, Region: m.Region, Detail: m.DetailRegionInfo})
-	return worker.Done(Result{Project: &project, Images: images, Skipped: skipped})
+	project.LeftOut.V = left
+	return worker.Done(Result{Project: &project, Images: images})
 }
 
 // reorder shows the present photos in another order; photos that the order leaves out are left out of the video.

@@ -43,7 +43,7 @@ func serve(ctx context.Context, getenv func(string) string, stderr io.Writer) er
 			DB: base.DB, Fresh: cfg.Fresh,
 			Source: &scraper.Scraper{URLs: scraper.BaseURLs{GraphQL: cfg.GraphQL, Page: cfg.Page, Short: cfg.Short, Map: cfg.Map, Search: cfg.Search},
 				Key: scraper.DevelopersKey(cfg.ClientID.Reveal(), cfg.ClientSecret.Reveal()), Interval: cfg.Interval},
-			Photos: &Album{Fetch: fetch.New(fetch.Config{Allow: cfg.Allow}), Blobs: blobs, Most: cfg.Photos},
+			Photos: NewAlbum(fetch.New(fetch.Config{Allow: cfg.Allow}), blobs, cfg.Photos),
 		}, nil
 	})
 }

@@ -55,7 +55,7 @@ func open(t *testing.T, known town) *rig {
 	naver := b.url + "/naver/"
 	return &rig{box: b, Stage: &Stage{DB: db,
 		Source: &scraper.Scraper{URLs: scraper.BaseURLs{GraphQL: naver + "graphql", Page: naver + "place", Short: naver + "short", Map: naver + "map"}},
-		Photos: &Album{Fetch: fetch.New(fetch.Config{Allow: []string{b.host()}}), Blobs: b.blobs(t), Most: 4}}}
+		Photos: NewAlbum(fetch.New(fetch.Config{Allow: []string{b.host()}}), b.blobs(t), 4)}}
 }
 
 // submit returns the claim of the crawl of a new task.
