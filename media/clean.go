@@ -2,6 +2,8 @@ package media
 
 import (
 	"bytes"
+	"encoding/binary"
+	"errors"
 	"fmt"
 	"image"
 	"image/color"
@@ -9,6 +11,7 @@ import (
 	"math/bits"
 
 	"golang.org/x/image/draw"
+	"golang.org/x/image/webp"
 
 	"castad/internal/fault"
 )
@@ -30,6 +33,12 @@ type Size struct{ Width, Height int }
 // "photo_unreadable", "photo_too_small", "photo_too_large", "photo_too_narrow".
 func MeasurePhoto(data []byte) (Size, error) {
 	c, _, err := image.DecodeConfig(bytes.NewReader(data))
+	if inner, held := innerWebP(data); held && err == nil { // a frame can be larger than the canvas that it is said to be on
+		c, err = webp.DecodeConfig(bytes.NewReader(inner))
+	}
+	if err == nil && bytes.Count(data, startOfScan) > mostScans {
+		err = errors.New("it has too many scans")
+	}
 	size := Size{c.Width, c.Height}
 	switch {
 	case err != nil:
@@ -42,6 +51,30 @@ func MeasurePhoto(data []byte) (Size, error) {
 		return size, fault.Stop("photo_too_narrow", fmt.Errorf("%dx%d pixels; one side is more than %d times the other", size.Width, size.Height, mostSkew))
 	}
 	return size, nil
+}
+
+// A progressive JPEG has about ten scans, and its thumbnail some more; each takes a walk over the whole picture, however
+// small it is in the file.
+const mostScans = 100
+
+var startOfScan = []byte{0xFF, 0xDA}
+
+// innerWebP returns the frame of an extended WebP as a file of its own, with the frame's own size in its head.
+func innerWebP(data []byte) (file []byte, held bool) {
+	const head = 12 // RIFF, length, WEBP
+	if len(data) < head+8 || string(data[:4]) != "RIFF" || string(data[head:head+4]) != "VP8X" {
+		return nil, false
+	}
+	for at := head; at+8 <= len(data); {
+		size := int(binary.LittleEndian.Uint32(data[at+4:]))
+		if kind := string(data[at : at+4]); kind == "VP8 " || kind == "VP8L" {
+			chunk := data[at:min(at+8+size, len(data))]
+			file = binary.LittleEndian.AppendUint32([]byte("RIFF"), uint32(4+len(chunk)))
+			return append(append(file, "WEBP"...), chunk...), true
+		}
+		at += 8 + size + size&1
+	}
+	return nil, false
 }
 
 // Memory is the most that CleanPhoto holds for a picture of this size, in bytes.

@@ -2,6 +2,7 @@ package media
 
 import (
 	"bytes"
+	"encoding/binary"
 	"image"
 	"image/color"
 	"image/jpeg"
@@ -148,5 +149,40 @@ func TestCleanPhoto_CutOffAnywhere(t *testing.T) {
 				t.Fatalf("%d bytes of %d: %v", n, len(whole), err)
 			}
 		}
+	}
+}
+
+// An extended WebP's frame may be of any size, whatever its canvas says.
+func TestMeasurePhoto_FrameLargerThanItsCanvas(t *testing.T) {
+	t.Parallel()
+	const side = 16_384
+	bits := uint32(side-1) | uint32(side-1)<<14
+	frame := append([]byte("VP8L\x0a\x00\x00\x00\x2f"), byte(bits), byte(bits>>8), byte(bits>>16), byte(bits>>24), 0, 0, 0, 0, 0)
+	canvas := []byte("VP8X\x0a\x00\x00\x00\x00\x00\x00\x00\x63\x00\x00\x63\x00\x00") // 100x100
+	body := append(append([]byte("WEBP"), canvas...), frame...)
+	data := append(binary.LittleEndian.AppendUint32([]byte("RIFF"), uint32(len(body))), body...)
+	if c, _, err := image.DecodeConfig(bytes.NewReader(data)); err != nil || c.Width != 100 {
+		t.Fatalf("the canvas is %dx%d, %v", c.Width, c.Height, err)
+	}
+	if size, err := MeasurePhoto(data); fault.Of(err) == nil || fault.Of(err).Code != "photo_too_large" {
+		t.Errorf("measured %+v, %v", size, err)
+	}
+}
+
+// A file of a few kilobytes can hold a thousand walks over a picture.
+func TestMeasurePhoto_TooManyScans(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	if err := jpeg.Encode(&out, image.NewGray(image.Rect(0, 0, 100, 100)), nil); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := MeasurePhoto(out.Bytes()); err != nil {
+		t.Fatal(err)
+	}
+	for range mostScans {
+		out.Write(startOfScan)
+	}
+	if _, err := MeasurePhoto(out.Bytes()); fault.Of(err) == nil || fault.Of(err).Code != "photo_unreadable" {
+		t.Errorf("measured: %v", err)
 	}
 }
