@@ -170,8 +170,12 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, hits []Fault, next
 			if x.RetryAfter != "" {
 				w.Header().Set("Retry-After", x.RetryAfter)
 			}
+			body := cmp.Or(x.Body, ownBody(x.Provider, cmp.Or(x.Status, 500)))
+			if strings.HasPrefix(body, "{") {
+				w.Header().Set("Content-Type", "application/json; charset=utf-8")
+			}
 			w.WriteHeader(cmp.Or(x.Status, 500))
-			_, _ = io.WriteString(w, cmp.Or(x.Body, ownBody(x.Provider, cmp.Or(x.Status, 500))))
+			_, _ = io.WriteString(w, body)
 			return
 		}
 	}

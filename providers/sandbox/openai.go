@@ -138,7 +138,11 @@ func readModelRequest(w http.ResponseWriter, r *http.Request, param string) (in 
 
 // think makes the document and decides how the answer ends.
 func (s *Server) think(w http.ResponseWriter, r *http.Request, in modelRequest, f format, prompt string) (answer, bool) {
-	if problem := checkStrict(f.Schema, ""); problem != "" {
+	problem := checkStrict(f.Schema, "")
+	if f.Schema != nil && f.Schema["type"] != "object" {
+		problem = `schema must be a JSON Schema of 'type: "object"'.`
+	}
+	if problem != "" {
 		openAIError(w, 400, "invalid_request_error", "text.format.schema", "invalid_json_schema", "Invalid schema for response_format '"+f.Name+"': "+problem)
 		return answer{}, false
 	}

@@ -17,8 +17,8 @@ import (
 	"castad/providers/sandbox"
 )
 
-// channel opens the sandbox and returns Google's own client on it, and the sandbox's address.
-func channel(t *testing.T, refresh string) (*youtube.Service, string) {
+// open returns the address of a sandbox.
+func open(t *testing.T) string {
 	t.Helper()
 	server := httptest.NewUnstartedServer(nil)
 	url := "http://" + server.Listener.Addr().String()
@@ -34,6 +34,13 @@ func channel(t *testing.T, refresh string) (*youtube.Service, string) {
 			t.Error(err)
 		}
 	})
+	return url
+}
+
+// channel returns Google's own client on a sandbox, and the sandbox's address.
+func channel(t *testing.T, refresh string) (*youtube.Service, string) {
+	t.Helper()
+	url := open(t)
 	conf := oauth2.Config{ClientID: "id", ClientSecret: "secret", Endpoint: oauth2.Endpoint{TokenURL: url + "/google/token", AuthStyle: oauth2.AuthStyleInParams}}
 	tokens := conf.TokenSource(t.Context(), &oauth2.Token{RefreshToken: refresh})
 	service, err := youtube.NewService(t.Context(), option.WithTokenSource(tokens), option.WithEndpoint(url+"/youtube/"))
