@@ -50,7 +50,7 @@ func TestAlbum_UnusablePhotosAreLeftOut(t *testing.T) {
 	var left []string
 	for _, skipped := range found.Project.LeftOut.V {
 		code, _, _ := strings.Cut(skipped.Reason, ":")
-		left = append(left, strings.TrimPrefix(skipped.URL, r.url+"/files/photos/")+" "+code)
+		left = append(left, strings.TrimPrefix(skipped.URL, r.URL+"/files/photos/")+" "+code)
 	}
 	want := []string{"page.png not_an_image", "icon.png photo_too_small", "gone.png url_refused", private + " url_not_public", "strip.png photo_too_small", "panorama.png photo_too_narrow",
 		"file:///etc/passwd url_malformed", "bomb.png photo_too_large", "wide-bomb.png photo_unreadable", "half.png photo_unreadable"}

@@ -8,14 +8,13 @@ import (
 	"image"
 	"image/color"
 	"image/png"
-	"io"
 	"net/http"
-	"net/http/httptest"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
 
+	"castad/internal/testkit/sandboxed"
 	"castad/providers/azblob"
 	"castad/providers/sandbox"
 )
@@ -53,7 +52,7 @@ func (t town) Answer(string, json.RawMessage) (json.RawMessage, error) {
 
 // box is the sandbox of all providers on loopback, which remembers what it was asked for.
 type box struct {
-	url     string
+	*sandboxed.Server
 	sandbox http.Handler
 
 	mu     sync.Mutex
@@ -64,19 +63,9 @@ type box struct {
 func openBox(t *testing.T, known town) *box {
 	t.Helper()
 	b := &box{tricks: map[string]http.HandlerFunc{}}
-	server := httptest.NewUnstartedServer(b)
-	b.url = "http://" + server.Listener.Addr().String()
-	providers, err := sandbox.New(sandbox.Config{Dir: t.TempDir(), PublicURL: b.url, Quick: true, Atlas: known})
-	if err != nil {
-		t.Fatal(err)
-	}
-	b.sandbox = providers.Handler()
-	server.Start()
-	t.Cleanup(func() {
-		server.Close()
-		if err := providers.Close(); err != nil {
-			t.Error(err)
-		}
+	b.Server = sandboxed.Open(t, sandbox.Config{Atlas: known}, func(providers http.Handler) http.Handler {
+		b.sandbox = providers
+		return b
 	})
 	return b
 }
@@ -114,47 +103,16 @@ func (b *box) requests(begin string) []string {
 }
 
 // host is what a guarded client has to be allowed to reach.
-func (b *box) host() string { return strings.TrimPrefix(b.url, "http://") }
+func (b *box) host() string { return strings.TrimPrefix(b.URL, "http://") }
 
 // photo is the address of a picture.
-func (b *box) photo(name string) string { return b.url + "/files/photos/" + name }
-
-// fail makes calls of a provider go wrong, as the sandbox's Fault says.
-func (b *box) fail(t *testing.T, faults ...sandbox.Fault) {
-	t.Helper()
-	for _, fault := range faults {
-		raw, err := json.Marshal(fault)
-		if err != nil {
-			t.Fatal(err)
-		}
-		resp, err := http.Post(b.url+"/admin/faults", "application/json", bytes.NewReader(raw))
-		if err != nil || resp.StatusCode != http.StatusNoContent {
-			t.Fatalf("set fault: %v, %v", resp, err)
-		}
-		resp.Body.Close()
-	}
-}
-
-// get reads a file as anybody can.
-func (b *box) get(t *testing.T, url string) []byte {
-	t.Helper()
-	resp, err := http.Get(url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	if err != nil || resp.StatusCode != http.StatusOK {
-		t.Fatalf("get %s: %d, %v", url, resp.StatusCode, err)
-	}
-	return body
-}
+func (b *box) photo(name string) string { return b.URL + "/files/photos/" + name }
 
 // blobs is a blob store with its container.
 func (b *box) blobs(t *testing.T) *azblob.Client {
 	t.Helper()
 	blobs, err := azblob.New(azblob.Config{Container: "media", Retries: -1,
-		ConnectionString: "AccountName=devstoreaccount1;AccountKey=a2V5;BlobEndpoint=" + b.url + "/devstoreaccount1"})
+		ConnectionString: "AccountName=devstoreaccount1;AccountKey=a2V5;BlobEndpoint=" + b.URL + "/devstoreaccount1"})
 	if err != nil {
 		t.Fatal(err)
 	}

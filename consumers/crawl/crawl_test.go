@@ -33,14 +33,14 @@ func TestCrawl_KeepsThePlaceAndItsPhotos(t *testing.T) {
 		width, height int
 	}{{"path.png", 120, 80}, {"stream.png", 80, 120}, {"lounge.png", 100, 100}} {
 		photos = append(photos, store.Image{TaskID: c.TaskID, Revision: 1, Position: i, SourceURL: r.photo(p.name), ContentType: "image/png", Width: p.width, Height: p.height,
-			URL: fmt.Sprintf("%s/devstoreaccount1/media/%s%%2Fcrawl-1%%2Fphoto-%02d.png", r.url, c.TaskID, i), SizeBytes: int64(len(known.pictures[p.name]))})
+			URL: fmt.Sprintf("%s/devstoreaccount1/media/%s%%2Fcrawl-1%%2Fphoto-%02d.png", r.URL, c.TaskID, i), SizeBytes: int64(len(known.pictures[p.name]))})
 	}
 	got := r.images(t, c.TaskID)
 	if diff := cmp.Diff(photos, got); diff != "" {
 		t.Errorf("photos (-want +got):\n%s", diff)
 	}
 	for i, p := range got {
-		if string(r.get(t, p.URL)) != string(r.get(t, p.SourceURL)) {
+		if string(r.Get(t, p.URL)) != string(r.Get(t, p.SourceURL)) {
 			t.Errorf("photo %d isn't the place's", i)
 		}
 	}
@@ -146,7 +146,7 @@ func TestCrawl_TroubleIsClassified(t *testing.T) {
 			for i := range row.faults {
 				row.faults[i].Count = 1
 			}
-			r.fail(t, row.faults...)
+			r.Fail(t, row.faults...)
 			c := r.submit(t, owner, store.Source{URL: forest})
 			f := r.wantFault(t, c, row.kind, row.code)
 			if row.kind == fault.RateLimited && !f.Until.After(time.Now()) {
@@ -164,7 +164,7 @@ func TestCrawl_PageStandsInForTheEndpoint(t *testing.T) {
 	r := open(t, village())
 	c := r.submit(t, owner, store.Source{URL: forest})
 	want := r.work(t, c)
-	r.fail(t, sandbox.Fault{Provider: "naver", Call: "read", What: "garbage"})
+	r.Fail(t, sandbox.Fault{Provider: "naver", Call: "read", What: "garbage"})
 	if diff := cmp.Diff(want, r.work(t, c)); diff != "" {
 		t.Errorf("by the page (-endpoint +page):\n%s", diff)
 	}

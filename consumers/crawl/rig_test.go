@@ -52,7 +52,7 @@ func open(t *testing.T, known town) *rig {
 	}
 	t.Cleanup(func() { db.Close() })
 	b := openBox(t, known)
-	naver := b.url + "/naver/"
+	naver := b.URL + "/naver/"
 	return &rig{box: b, Stage: &Stage{DB: db,
 		Source: &scraper.Scraper{URLs: scraper.BaseURLs{GraphQL: naver + "graphql", Page: naver + "place", Short: naver + "short", Map: naver + "map"}},
 		Photos: NewAlbum(fetch.New(fetch.Config{Allow: []string{b.host()}}), b.blobs(t), 4)}}

@@ -55,7 +55,7 @@ func atIntel(t *testing.T, d sandbox.Durations) *rig {
 		t.Fatal(err)
 	}
 	r := &rig{box: openBox(t, d), rows: rows}
-	r.Stage = &Stage{DB: db, Author: writer(t, db, r.url), Prompts: library, Fresh: time.Hour}
+	r.Stage = &Stage{DB: db, Author: writer(t, db, r.URL), Prompts: library, Fresh: time.Hour}
 	r.claim = r.crawled(t, owner, business())
 	return r
 }

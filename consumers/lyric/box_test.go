@@ -1,14 +1,13 @@
 package main
 
 import (
-	"bytes"
 	"encoding/json"
 	"net/http"
-	"net/http/httptest"
 	"slices"
 	"sync"
 	"testing"
 
+	"castad/internal/testkit/sandboxed"
 	"castad/providers/sandbox"
 	"castad/providers/sandbox/places"
 )
@@ -53,7 +52,7 @@ func (d *desk) lastTold() json.RawMessage {
 // box is the sandbox of all providers on loopback.
 type box struct {
 	desk desk
-	url  string
+	*sandboxed.Server
 
 	mu    sync.Mutex
 	asked map[string]int // requests by "GET /path"
@@ -62,25 +61,13 @@ type box struct {
 func openBox(t *testing.T, d sandbox.Durations) *box {
 	t.Helper()
 	b := &box{asked: map[string]int{}}
-	server := httptest.NewUnstartedServer(nil)
-	b.url = "http://" + server.Listener.Addr().String()
-	providers, err := sandbox.New(sandbox.Config{Dir: t.TempDir(), PublicURL: b.url, Quick: true, Atlas: &b.desk, Durations: d})
-	if err != nil {
-		t.Fatal(err)
-	}
-	handler := providers.Handler()
-	server.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		b.mu.Lock()
-		b.asked[r.Method+" "+r.URL.Path]++
-		b.mu.Unlock()
-		handler.ServeHTTP(w, r)
-	})
-	server.Start()
-	t.Cleanup(func() {
-		server.Close()
-		if err := providers.Close(); err != nil {
-			t.Error(err)
-		}
+	b.Server = sandboxed.Open(t, sandbox.Config{Atlas: &b.desk, Durations: d}, func(providers http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			b.mu.Lock()
+			b.asked[r.Method+" "+r.URL.Path]++
+			b.mu.Unlock()
+			providers.ServeHTTP(w, r)
+		})
 	})
 	return b
 }
@@ -96,28 +83,11 @@ func (b *box) requests(request string) int {
 func (b *box) fail(t *testing.T, fault sandbox.Fault) {
 	t.Helper()
 	fault.Provider = "openai"
-	raw, err := json.Marshal(fault)
-	if err != nil {
-		t.Fatal(err)
-	}
-	resp, err := http.Post(b.url+"/admin/faults", "application/json", bytes.NewReader(raw))
-	if err != nil || resp.StatusCode != http.StatusNoContent {
-		t.Fatalf("set fault: %v, %v", resp, err)
-	}
-	resp.Body.Close()
+	b.Fail(t, fault)
 }
 
 // paid is what the language model has been paid for.
 func (b *box) paid(t *testing.T) sandbox.Total {
 	t.Helper()
-	resp, err := http.Get(b.url + "/bill")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	var bill sandbox.Bill
-	if err := json.NewDecoder(resp.Body).Decode(&bill); err != nil {
-		t.Fatal(err)
-	}
-	return bill.Providers["openai"]
+	return b.Bill(t).Providers["openai"]
 }

@@ -43,7 +43,7 @@ func atLyric(t *testing.T, d sandbox.Durations) *rig {
 		t.Fatal(err)
 	}
 	r := &rig{box: openBox(t, d)}
-	r.Stage = &Stage{DB: db, Author: writer(t, db, r.url), Prompts: library}
+	r.Stage = &Stage{DB: db, Author: writer(t, db, r.URL), Prompts: library}
 	r.claim = r.reported(t, providers.Korean)
 	return r
 }

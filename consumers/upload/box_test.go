@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -10,6 +9,7 @@ import (
 	"sync"
 	"testing"
 
+	"castad/internal/testkit/sandboxed"
 	"castad/providers/azblob"
 	"castad/providers/sandbox"
 	"castad/providers/sandbox/places"
@@ -45,8 +45,8 @@ func (d *desk) next(answers ...string) {
 
 // box is the sandbox of all providers on loopback, which remembers what it was asked for.
 type box struct {
-	desk    desk
-	url     string
+	desk desk
+	*sandboxed.Server
 	sandbox http.Handler
 
 	mu     sync.Mutex
@@ -64,19 +64,9 @@ type trick struct {
 func openBox(t *testing.T) *box {
 	t.Helper()
 	b := &box{}
-	server := httptest.NewUnstartedServer(b)
-	b.url = "http://" + server.Listener.Addr().String()
-	providers, err := sandbox.New(sandbox.Config{Dir: t.TempDir(), PublicURL: b.url, Quick: true, Atlas: &b.desk})
-	if err != nil {
-		t.Fatal(err)
-	}
-	b.sandbox = providers.Handler()
-	server.Start()
-	t.Cleanup(func() {
-		server.Close()
-		if err := providers.Close(); err != nil {
-			t.Error(err)
-		}
+	b.Server = sandboxed.Open(t, sandbox.Config{Atlas: &b.desk}, func(providers http.Handler) http.Handler {
+		b.sandbox = providers
+		return b
 	})
 	return b
 }
@@ -136,75 +126,23 @@ func (b *box) quietly(do http.HandlerFunc) http.HandlerFunc {
 // cut hangs up.
 func cut(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }
 
-// fail makes calls of a provider go wrong, as the sandbox's Fault says.
-func (b *box) fail(t *testing.T, fault sandbox.Fault) {
-	t.Helper()
-	raw, err := json.Marshal(fault)
-	if err != nil {
-		t.Fatal(err)
-	}
-	resp, err := http.Post(b.url+"/admin/faults", "application/json", bytes.NewReader(raw))
-	if err != nil || resp.StatusCode != http.StatusNoContent {
-		t.Fatalf("set fault: %v, %v", resp, err)
-	}
-	resp.Body.Close()
-}
-
-// mend ends all faults.
-func (b *box) mend(t *testing.T) {
-	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodDelete, b.url+"/admin/faults", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil || resp.StatusCode != http.StatusNoContent {
-		t.Fatalf("end faults: %v, %v", resp, err)
-	}
-	resp.Body.Close()
-}
-
 // get reads what anybody with a key can.
 func (b *box) get(t *testing.T, path string) []byte {
 	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, b.url+path, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	req.Header.Set("Authorization", "Bearer key")
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	if err != nil || resp.StatusCode != http.StatusOK {
-		t.Fatalf("get %s: %d, %v", path, resp.StatusCode, err)
-	}
-	return body
-}
-
-// bill is what the providers have accepted.
-func (b *box) bill(t *testing.T) sandbox.Bill {
-	t.Helper()
-	var bill sandbox.Bill
-	if err := json.Unmarshal(b.get(t, "/bill"), &bill); err != nil {
-		t.Fatal(err)
-	}
-	return bill
+	return b.Get(t, b.URL+path)
 }
 
 // posts counts what a provider has accepted: the posts that are out, or answers.
 func (b *box) posts(t *testing.T, provider string) int {
 	t.Helper()
-	return b.bill(t).Providers[provider].Calls
+	return b.Bill(t).Providers[provider].Calls
 }
 
 // blobs is a blob store with its container.
 func (b *box) blobs(t *testing.T) *azblob.Client {
 	t.Helper()
 	blobs, err := azblob.New(azblob.Config{Container: "media", Retries: -1,
-		ConnectionString: "AccountName=devstoreaccount1;AccountKey=a2V5;BlobEndpoint=" + b.url + "/devstoreaccount1"})
+		ConnectionString: "AccountName=devstoreaccount1;AccountKey=a2V5;BlobEndpoint=" + b.URL + "/devstoreaccount1"})
 	if err != nil {
 		t.Fatal(err)
 	}

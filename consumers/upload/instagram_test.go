@@ -102,7 +102,7 @@ func TestInstagram_LostPublicationIsFound(t *testing.T) {
 	r.instead(1, reels, status(http.StatusOK, `{"data":[]}`)) // the list lags
 	r.wantFault(t, fault.Uncertain, store.CodeOutcomeUnknown)
 	out := r.published(t)
-	if n := r.requests(releases); n != 1 || out[0].URL != r.url+"/instagram/reel/"+out[0].ExternalID {
+	if n := r.requests(releases); n != 1 || out[0].URL != r.URL+"/instagram/reel/"+out[0].ExternalID {
 		t.Errorf("published %d times as %+v", n, out)
 	}
 	r.wantPosts(t, 0, 1)
@@ -152,7 +152,7 @@ func TestInstagram_FailedContainersAreFollowedByOthers(t *testing.T) {
 		t.Run(what, func(t *testing.T) {
 			t.Parallel()
 			r := atUpload(t, onInstagram)
-			r.fail(t, sandbox.Fault{Provider: "instagram", What: what})
+			r.Fail(t, sandbox.Fault{Provider: "instagram", What: what})
 			var last *fault.Error
 			for range row.most - 1 {
 				f := r.wantFault(t, fault.RateLimited, row.code)
@@ -176,7 +176,7 @@ func TestInstagram_FailedContainersAreFollowedByOthers(t *testing.T) {
 func TestInstagram_SecondContainerIsPublished(t *testing.T) {
 	t.Parallel()
 	r := atUpload(t, onInstagram)
-	r.fail(t, sandbox.Fault{Provider: "instagram", What: "failed", Count: 1})
+	r.Fail(t, sandbox.Fault{Provider: "instagram", What: "failed", Count: 1})
 	r.wantFault(t, fault.RateLimited, instagram.CodeContainerFailed)
 	r.published(t)
 	r.wantPosts(t, 0, 1)
@@ -186,7 +186,7 @@ func TestInstagram_SecondContainerIsPublished(t *testing.T) {
 func TestInstagram_UnfitVideoIsGivenUpAtOnce(t *testing.T) {
 	t.Parallel()
 	r := atUpload(t, onInstagram)
-	r.fail(t, sandbox.Fault{Provider: "instagram", What: "format"})
+	r.Fail(t, sandbox.Fault{Provider: "instagram", What: "format"})
 	r.wantFault(t, fault.Permanent, "instagram_video_refused")
 	if n := r.requests(containers); n != 1 {
 		t.Errorf("%d containers were made", n)
@@ -197,7 +197,7 @@ func TestInstagram_UnfitVideoIsGivenUpAtOnce(t *testing.T) {
 func TestInstagram_FullDayIsWaitedFor(t *testing.T) {
 	t.Parallel()
 	r := atUpload(t, onInstagram)
-	r.fail(t, sandbox.Fault{Provider: "instagram", Call: "limit", What: "quota", Count: 1})
+	r.Fail(t, sandbox.Fault{Provider: "instagram", Call: "limit", What: "quota", Count: 1})
 	f := r.wantFault(t, fault.RateLimited, "instagram_daily_limit")
 	if rest := time.Until(f.Until); rest < 50*time.Minute || r.requests(releases) != 0 {
 		t.Errorf("again after %v; published %d times", rest, r.requests(releases))

@@ -70,8 +70,8 @@ func atUpload(t *testing.T, targets ...store.Target) *rig {
 	r := &rig{box: b, rows: rows, movies: b.blobs(t)}
 	r.youtube = &YouTube{DB: db, Blobs: r.movies, Client: r.channel("refresh")}
 	r.instagram = &Instagram{DB: db, Blobs: r.movies, Interval: time.Second,
-		Client: instagram.New(instagram.Config{BaseURL: b.url + "/instagram/v25.0", UserID: account, Token: "token"})}
-	r.Stage = &Stage{DB: db, Author: writer(t, db, b.url), Prompts: library(t),
+		Client: instagram.New(instagram.Config{BaseURL: b.URL + "/instagram/v25.0", UserID: account, Token: "token"})}
+	r.Stage = &Stage{DB: db, Author: writer(t, db, b.URL), Prompts: library(t),
 		Platforms: map[string]platform{"youtube": r.youtube, "instagram": r.instagram}}
 	r.claim = r.filmed(t, targets...)
 	return r
@@ -79,7 +79,7 @@ func atUpload(t *testing.T, targets ...store.Target) *rig {
 
 // channel is the real client with the smallest chunks, and without patience.
 func (r *rig) channel(refresh string) *youtube.Client {
-	return youtube.New(youtube.Config{APIURL: r.url + "/youtube", TokenURL: r.url + "/google/token", WatchURL: r.url + "/youtube",
+	return youtube.New(youtube.Config{APIURL: r.URL + "/youtube", TokenURL: r.URL + "/google/token", WatchURL: r.URL + "/youtube",
 		ClientID: "id", ClientSecret: "secret", RefreshToken: refresh, ChunkBytes: 256 << 10, Tries: 2, Pause: time.Millisecond})
 }
 

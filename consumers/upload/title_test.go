@@ -91,8 +91,8 @@ func TestTitle_IsCharged(t *testing.T) {
 	r := atUpload(t, onYouTube)
 	r.published(t)
 	job, err := r.DB.FindJob(t.Context(), r.claim.Run, "title")
-	if err != nil || job.Charged.V != r.bill(t).Providers["openai"].Micros || job.Charged.V == 0 {
-		t.Errorf("charged %+v, %v; paid %+v", job.Charged, err, r.bill(t).Providers)
+	if err != nil || job.Charged.V != r.Bill(t).Providers["openai"].Micros || job.Charged.V == 0 {
+		t.Errorf("charged %+v, %v; paid %+v", job.Charged, err, r.Bill(t).Providers)
 	}
 }
 
@@ -100,7 +100,7 @@ func TestTitle_IsCharged(t *testing.T) {
 func TestTitle_LostAnswerIsFound(t *testing.T) {
 	t.Parallel()
 	r := atUpload(t, onYouTube)
-	r.fail(t, sandbox.Fault{Provider: "openai", What: "lost", Count: 1})
+	r.Fail(t, sandbox.Fault{Provider: "openai", What: "lost", Count: 1})
 	r.wantFault(t, fault.Uncertain, store.CodeOutcomeUnknown)
 	r.published(t)
 	if n := r.posts(t, "openai"); n != 1 {

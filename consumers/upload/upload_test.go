@@ -38,8 +38,8 @@ func TestUpload_PublishesEverywhere(t *testing.T) {
 	row := store.SocialUpload{TaskID: r.claim.TaskID, Revision: 1, UserUUID: owner, Status: "published", Title: seo.Title, Description: seo.Description,
 		Tags: store.JSON[[]string]{V: seo.Keywords}}
 	video, reel := row, row
-	video.Platform, video.Privacy, video.ExternalID, video.URL = "youtube", "unlisted", got[0].ExternalID, r.url+"/youtube/watch?v="+got[0].ExternalID
-	reel.Platform, reel.Privacy, reel.ExternalID, reel.URL = "instagram", "public", got[1].ExternalID, r.url+"/instagram/reel/"+got[1].ExternalID
+	video.Platform, video.Privacy, video.ExternalID, video.URL = "youtube", "unlisted", got[0].ExternalID, r.URL+"/youtube/watch?v="+got[0].ExternalID
+	reel.Platform, reel.Privacy, reel.ExternalID, reel.URL = "instagram", "public", got[1].ExternalID, r.URL+"/instagram/reel/"+got[1].ExternalID
 	if diff := cmp.Diff([]store.SocialUpload{video, reel}, got, cmpopts.IgnoreFields(store.SocialUpload{}, "ID", "CreatedAt", "PublishedAt")); diff != "" {
 		t.Errorf("uploads (-want +got):\n%s", diff)
 	}
@@ -134,7 +134,7 @@ func TestUpload_CancelledTaskPublishesNothing(t *testing.T) {
 func TestUpload_LostClaimPublishesNothing(t *testing.T) {
 	t.Parallel()
 	r := atUpload(t, onInstagram, onYouTube)
-	r.fail(t, sandbox.Fault{Provider: "openai", Call: "read", What: "status", Status: 500, Count: 1})
+	r.Fail(t, sandbox.Fault{Provider: "openai", Call: "read", What: "status", Status: 500, Count: 1})
 	r.wantFault(t, fault.Retryable, "internal")
 	if err := r.DB.Cancel(t.Context(), owner, r.claim.TaskID); err != nil {
 		t.Fatal(err)
@@ -269,7 +269,7 @@ func TestUpload_RefusedTargetDoesntEndTheOther(t *testing.T) {
 func TestUpload_TroubleOfOneTargetIsItsOwn(t *testing.T) {
 	t.Parallel()
 	r := atUpload(t, onInstagram, at(onYouTube, 24*time.Hour))
-	r.fail(t, sandbox.Fault{Provider: "instagram", What: "status", Status: 503})
+	r.Fail(t, sandbox.Fault{Provider: "instagram", What: "status", Status: 503})
 	r.claim.Resumed = true
 	rest := time.Duration(0)
 	for try := 1; try < mostTries; try++ {
@@ -302,14 +302,14 @@ func TestUpload_TroubleOfOneTargetIsItsOwn(t *testing.T) {
 func TestUpload_UsedUpQuotaHoldsUpNoOther(t *testing.T) {
 	t.Parallel()
 	r := atUpload(t, onYouTube, onInstagram)
-	r.fail(t, sandbox.Fault{Provider: "youtube", What: "quota"})
+	r.Fail(t, sandbox.Fault{Provider: "youtube", What: "quota"})
 	f := r.wantFault(t, fault.RateLimited, "youtube_quota_used_up")
 	row := r.wantRow(t, "youtube", store.UploadPending, "youtube_quota_used_up")
 	if !row.DueAt.Valid || row.DueAt.V.Sub(f.Until).Abs() > time.Second || !f.Until.After(time.Now()) {
 		t.Errorf("tried again at %v, due at %v", f.Until, row.DueAt)
 	}
 	r.wantPosts(t, 0, 1)
-	r.mend(t)
+	r.Mend(t)
 	r.published(t)
 	r.wantPosts(t, 1, 1)
 }

@@ -194,14 +194,14 @@ func TestYouTube_WithoutItsFileNothingIsBegun(t *testing.T) {
 func TestYouTube_TellsWhatBecameOfTheVideo(t *testing.T) {
 	t.Parallel()
 	r := atUpload(t, onYouTube)
-	r.fail(t, sandbox.Fault{Provider: "youtube", What: "locked", Count: 1})
+	r.Fail(t, sandbox.Fault{Provider: "youtube", What: "locked", Count: 1})
 	out := r.published(t)
 	if u := out[0]; u.Privacy != "private" || u.Code != "youtube_privacy_differs" || !strings.Contains(u.Reason, "not unlisted") {
 		t.Errorf("a locked video: %+v", u)
 	}
 	for _, end := range []string{"rejected", "failed"} {
 		r.claim = r.filmed(t, onYouTube)
-		r.fail(t, sandbox.Fault{Provider: "youtube", What: end, Count: 1})
+		r.Fail(t, sandbox.Fault{Provider: "youtube", What: end, Count: 1})
 		if f := r.wantFault(t, fault.Permanent, "youtube_video_ended"); !strings.Contains(f.Error(), end) {
 			t.Errorf("%s: %v", end, f)
 		}

@@ -5,18 +5,18 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
-	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
 
+	"castad/internal/testkit/sandboxed"
 	"castad/providers/azblob"
 	"castad/providers/sandbox"
 )
 
 // box is the sandbox of all providers on loopback.
 type box struct {
-	url     string
+	*sandboxed.Server
 	sandbox http.Handler
 
 	mu     sync.Mutex
@@ -33,19 +33,9 @@ type trick struct {
 func openBox(t *testing.T, d sandbox.Durations) *box {
 	t.Helper()
 	b := &box{}
-	server := httptest.NewUnstartedServer(b)
-	b.url = "http://" + server.Listener.Addr().String()
-	providers, err := sandbox.New(sandbox.Config{Dir: t.TempDir(), PublicURL: b.url, Quick: true, Durations: d})
-	if err != nil {
-		t.Fatal(err)
-	}
-	b.sandbox = providers.Handler()
-	server.Start()
-	t.Cleanup(func() {
-		server.Close()
-		if err := providers.Close(); err != nil {
-			t.Error(err)
-		}
+	b.Server = sandboxed.Open(t, sandbox.Config{Durations: d}, func(providers http.Handler) http.Handler {
+		b.sandbox = providers
+		return b
 	})
 	return b
 }
@@ -72,7 +62,7 @@ func (b *box) answers(r *http.Request) http.HandlerFunc {
 }
 
 // host is what a guarded client has to be allowed to reach.
-func (b *box) host() string { return strings.TrimPrefix(b.url, "http://") }
+func (b *box) host() string { return strings.TrimPrefix(b.URL, "http://") }
 
 func (b *box) post(t *testing.T, path string, in any) []byte {
 	t.Helper()
@@ -80,7 +70,7 @@ func (b *box) post(t *testing.T, path string, in any) []byte {
 	if err != nil {
 		t.Fatal(err)
 	}
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, b.url+path, bytes.NewReader(raw))
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, b.URL+path, bytes.NewReader(raw))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -97,42 +87,11 @@ func (b *box) post(t *testing.T, path string, in any) []byte {
 	return body
 }
 
-// fail makes calls of a provider go wrong, as the sandbox's Fault says.
-func (b *box) fail(t *testing.T, fault sandbox.Fault) {
-	t.Helper()
-	b.post(t, "/admin/faults", fault)
-}
-
-// get reads a file as anybody can.
-func (b *box) get(t *testing.T, url string) []byte {
-	t.Helper()
-	resp, err := http.Get(url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	if err != nil || resp.StatusCode != http.StatusOK {
-		t.Fatalf("get %s: %d, %v", url, resp.StatusCode, err)
-	}
-	return body
-}
-
-// bill is what the providers have accepted.
-func (b *box) bill(t *testing.T) sandbox.Bill {
-	t.Helper()
-	var bill sandbox.Bill
-	if err := json.Unmarshal(b.get(t, b.url+"/bill"), &bill); err != nil {
-		t.Fatal(err)
-	}
-	return bill
-}
-
 // blobs is a blob store with its container.
 func (b *box) blobs(t *testing.T) *azblob.Client {
 	t.Helper()
 	blobs, err := azblob.New(azblob.Config{Container: "media", Retries: -1,
-		ConnectionString: "AccountName=devstoreaccount1;AccountKey=a2V5;BlobEndpoint=" + b.url + "/devstoreaccount1"})
+		ConnectionString: "AccountName=devstoreaccount1;AccountKey=a2V5;BlobEndpoint=" + b.URL + "/devstoreaccount1"})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -18,7 +18,7 @@ import (
 func TestVideo_LostAnswerIsFoundInTheList(t *testing.T) {
 	t.Parallel()
 	r := atVideo(t, sandbox.Durations{})
-	r.fail(t, sandbox.Fault{Provider: "creatomate", What: "lost", Contains: paidOnly, Count: 1})
+	r.Fail(t, sandbox.Fault{Provider: "creatomate", What: "lost", Contains: paidOnly, Count: 1})
 	r.wantFault(t, fault.Uncertain, store.CodeOutcomeUnknown)
 	r.work(t)
 	r.wantBilled(t, 1)
@@ -55,14 +55,14 @@ func TestVideo_CrashInTheOrderIsFoundInTheList(t *testing.T) {
 // unlisted is a render service that doesn't offer the undocumented list.
 func (r *rig) unlisted(t *testing.T) {
 	t.Helper()
-	r.fail(t, sandbox.Fault{Provider: "creatomate", Call: "list", What: "status", Status: http.StatusNotFound})
+	r.Fail(t, sandbox.Fault{Provider: "creatomate", Call: "list", What: "status", Status: http.StatusNotFound})
 }
 
 func TestVideo_LostAnswerIsFoundByTheWebhook(t *testing.T) {
 	t.Parallel()
 	r := atVideo(t, sandbox.Durations{})
 	r.unlisted(t)
-	r.fail(t, sandbox.Fault{Provider: "creatomate", What: "lost", Contains: paidOnly, Count: 1})
+	r.Fail(t, sandbox.Fault{Provider: "creatomate", What: "lost", Contains: paidOnly, Count: 1})
 	for range 2 {
 		r.wantFault(t, fault.Uncertain, store.CodeOutcomeUnknown)
 	}
@@ -87,7 +87,7 @@ func TestVideo_ForgedWebhooksAreNotBelieved(t *testing.T) {
 	t.Parallel()
 	r := atVideo(t, sandbox.Durations{})
 	r.unlisted(t)
-	r.fail(t, sandbox.Fault{Provider: "creatomate", What: "lost", Contains: paidOnly, Count: 1})
+	r.Fail(t, sandbox.Fault{Provider: "creatomate", What: "lost", Contains: paidOnly, Count: 1})
 	r.wantFault(t, fault.Uncertain, store.CodeOutcomeUnknown)
 	job := r.job(t)
 	again := job

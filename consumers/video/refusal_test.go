@@ -27,7 +27,7 @@ func TestVideo_RefusalsAreClassified(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			r.claim = sung(t, r.DB, "vertical", 3)
 			row.fault.Provider, row.fault.Count = "creatomate", 1
-			r.fail(t, row.fault)
+			r.Fail(t, row.fault)
 			r.wantFault(t, row.kind, row.code)
 			r.wantBilled(t, 0)
 			r.work(t)
@@ -47,7 +47,7 @@ func TestVideo_UnclearAnswersAreNeverPaidAgain(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			r.claim = sung(t, r.DB, "vertical", 3)
 			broken.Provider, broken.Contains, broken.Count = "creatomate", paidOnly, 1
-			r.fail(t, broken)
+			r.Fail(t, broken)
 			for range 3 { // the list doesn't have it, which proves nothing
 				r.wantFault(t, fault.Uncertain, store.CodeOutcomeUnknown)
 			}
@@ -64,13 +64,13 @@ func TestVideo_UnclearAnswersAreNeverPaidAgain(t *testing.T) {
 func TestVideo_FailedRendersAreBoughtTwiceAtMost(t *testing.T) {
 	t.Parallel()
 	r := atVideo(t, sandbox.Durations{})
-	r.fail(t, sandbox.Fault{Provider: "creatomate", What: "failed", Contains: paidOnly, Count: 2})
+	r.Fail(t, sandbox.Fault{Provider: "creatomate", What: "failed", Contains: paidOnly, Count: 2})
 	r.wantFault(t, fault.Retryable, "render_failed")
 	r.wantFault(t, fault.Permanent, "render_failed")
 	r.wantBilled(t, 2)
 
 	r.claim = sung(t, r.DB, "vertical", 3) // another task has more luck
-	r.fail(t, sandbox.Fault{Provider: "creatomate", What: "failed", Contains: paidOnly, Count: 1})
+	r.Fail(t, sandbox.Fault{Provider: "creatomate", What: "failed", Contains: paidOnly, Count: 1})
 	r.wantFault(t, fault.Retryable, "render_failed")
 	failed := r.job(t)
 	video := r.work(t)
@@ -86,10 +86,10 @@ func TestVideo_FailedLooksBuyNothing(t *testing.T) {
 	r := atVideo(t, sandbox.Durations{})
 	for _, broken := range []sandbox.Fault{{What: "status", Status: 503}, {What: "cut"}, {What: "garbage"}} {
 		broken.Provider, broken.Call, broken.Count = "creatomate", "read", 1
-		r.fail(t, broken)
+		r.Fail(t, broken)
 		r.wantFault(t, fault.Retryable, "internal")
 	}
-	r.fail(t, sandbox.Fault{Provider: "creatomate", Call: "read", What: "status", Status: 429, Count: 1})
+	r.Fail(t, sandbox.Fault{Provider: "creatomate", Call: "read", What: "status", Status: 429, Count: 1})
 	r.wantFault(t, fault.RateLimited, "creatomate_too_fast")
 	r.work(t)
 	r.wantBilled(t, 1)

@@ -51,7 +51,7 @@ func atVideo(t *testing.T, d sandbox.Durations) *rig {
 	r.blobs = r.box.blobs(t)
 	hooks := httptest.NewServer(http.HandlerFunc(r.called))
 	t.Cleanup(hooks.Close)
-	r.Stage = &Stage{DB: db, Renderer: creatomate.New(creatomate.Config{BaseURL: r.url + "/creatomate", Key: "key"}),
+	r.Stage = &Stage{DB: db, Renderer: creatomate.New(creatomate.Config{BaseURL: r.URL + "/creatomate", Key: "key"}),
 		Fetch: fetch.New(fetch.Config{Allow: []string{r.host()}}), Blobs: r.blobs, Callbacks: hooks.URL + "/hooks/creatomate/",
 		Interval: time.Second, Credit: 20_000}
 	r.claim = sung(t, db, "vertical", 3)
@@ -146,7 +146,7 @@ func (r *rig) wantFault(t *testing.T, kind fault.Kind, code string) {
 func (r *rig) wantBilled(t *testing.T, calls int) {
 	t.Helper()
 	got := 0
-	for mark, n := range r.bill(t).Marks {
+	for mark, n := range r.Bill(t).Marks {
 		if strings.HasPrefix(mark, "creatomate:"+r.claim.TaskID) {
 			got += n
 		}

@@ -29,18 +29,18 @@ func TestVideo_IsKeptWithItsCover(t *testing.T) {
 		t.Fatal(err)
 	}
 	job := r.job(t)
-	files := r.url + "/devstoreaccount1/media/" + r.claim.TaskID
+	files := r.URL + "/devstoreaccount1/media/" + r.claim.TaskID
 	want := store.Video{TaskID: r.claim.TaskID, Revision: 1, UserUUID: owner, Status: "completed", RenderID: job.ExternalID,
 		MovieURL: files + "%2Fvideo-1.mp4", CoverURL: files + "%2Fcover-1.jpg", Seconds: 61.4, Width: 1080, Height: 1920}
 	if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(store.Video{}, "ID", "CreatedAt")); diff != "" {
 		t.Errorf("video (-want +got):\n%s", diff)
 	}
 	for kept, made := range map[string]string{got.MovieURL: ".mp4", got.CoverURL: ".jpg"} {
-		if string(r.get(t, kept)) != string(r.get(t, r.url+"/files/renders/"+job.ExternalID+made)) {
+		if string(r.Get(t, kept)) != string(r.Get(t, r.URL+"/files/renders/"+job.ExternalID+made)) {
 			t.Errorf("%s isn't the render's file", kept)
 		}
 	}
-	if paid := r.bill(t).Providers["creatomate"]; paid.Calls != 1 || paid.Micros != job.PriceMicros {
+	if paid := r.Bill(t).Providers["creatomate"]; paid.Calls != 1 || paid.Micros != job.PriceMicros {
 		t.Errorf("billed %+v, expected was a price of %d", paid, job.PriceMicros)
 	}
 }
@@ -72,7 +72,7 @@ func TestVideo_OrdersAllThatTheTaskHas(t *testing.T) {
 				Metadata      string
 				Webhook       string `json:"webhook_url"`
 			}
-			if err := json.Unmarshal(r.get(t, r.url+"/creatomate/v2/renders/"+video.RenderID), &at); err != nil {
+			if err := json.Unmarshal(r.Get(t, r.URL+"/creatomate/v2/renders/"+video.RenderID), &at); err != nil {
 				t.Fatal(err)
 			}
 			job := r.job(t)
@@ -197,7 +197,7 @@ func TestVideo_FilesElsewhere(t *testing.T) {
 		r.wantFault(t, fault.Permanent, row.code)
 	}
 	r.instead(1, "/creatomate/v2/renders/", func(w http.ResponseWriter, _ *http.Request) { // a cover isn't promised
-		_ = json.NewEncoder(w).Encode(map[string]any{"id": "any", "status": "succeeded", "duration": 61.4, "url": r.url + "/files/renders/" + r.job(t).ExternalID + ".mp4"})
+		_ = json.NewEncoder(w).Encode(map[string]any{"id": "any", "status": "succeeded", "duration": 61.4, "url": r.URL + "/files/renders/" + r.job(t).ExternalID + ".mp4"})
 	})
 	if video := r.work(t); video.CoverURL != "" || video.MovieURL == "" {
 		t.Errorf("without a cover: %+v", video)

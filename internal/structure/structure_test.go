@@ -40,6 +40,7 @@ var layers = map[string][]string{
 	"internal/servers":    {},
 	"internal/schema":     {},
 	"internal/testkit":    {"internal/servers"},
+	"internal/testkit/*":  {"providers/sandbox"},
 	"internal/usage":      {},
 	"internal/e2e":        {"internal/servers", "internal/testkit", "internal/usage"},
 	"internal/guards":     {"internal/testkit"},

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"os/exec"
 	"strconv"
@@ -14,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"castad/internal/testkit/sandboxed"
 	"castad/providers/sandbox"
 )
 
@@ -26,13 +26,7 @@ func as[T error](err error) (T, bool) {
 // TestContract_Sandbox holds the sandbox and our client to the wire contract of Blob Storage.
 func TestContract_Sandbox(t *testing.T) {
 	t.Parallel()
-	box, err := sandbox.New(sandbox.Config{Dir: t.TempDir(), Quick: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	server := httptest.NewServer(box.Handler())
-	t.Cleanup(func() { server.Close(); _ = box.Close() })
-	check(t, server.URL, false)
+	check(t, sandboxed.Open(t, sandbox.Config{}, nil).URL, false)
 }
 
 // TestContract_Azurite holds Microsoft's own emulator to the same rows, so that the sandbox can't drift from it.

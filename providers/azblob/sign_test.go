@@ -3,12 +3,12 @@ package azblob_test
 import (
 	"io"
 	"net/http"
-	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
 	"time"
 
+	"castad/internal/testkit/sandboxed"
 	"castad/providers/azblob"
 	"castad/providers/sandbox"
 )
@@ -16,12 +16,7 @@ import (
 // signer is a client of a sandbox whose clock is now's.
 func signer(t *testing.T, signedFor time.Duration, now func() time.Time) *azblob.Client {
 	t.Helper()
-	box, err := sandbox.New(sandbox.Config{Dir: t.TempDir(), Quick: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := httptest.NewServer(box.Handler())
-	t.Cleanup(func() { s.Close(); _ = box.Close() })
+	s := sandboxed.Open(t, sandbox.Config{}, nil)
 	c, err := azblob.New(azblob.Config{Container: "media", SignedFor: signedFor, Retries: -1, Now: now, ConnectionString: devAccount(s.URL)})
 	if err != nil {
 		t.Fatal(err)

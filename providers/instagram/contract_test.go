@@ -1,9 +1,7 @@
 package instagram_test
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -13,6 +11,7 @@ import (
 	"time"
 
 	"castad/internal/fault"
+	"castad/internal/testkit/sandboxed"
 	"castad/providers/instagram"
 	"castad/providers/sandbox"
 )
@@ -22,27 +21,13 @@ const account = "17841400000000001"
 // graph is the sandbox's Instagram and a client of it.
 type graph struct {
 	*instagram.Client
-	url   string
+	*sandboxed.Server
 	movie string // address of a video that can be fetched
 }
 
 func openGraph(t *testing.T, cfg sandbox.Config) *graph {
 	t.Helper()
-	server := httptest.NewUnstartedServer(nil)
-	g := &graph{url: "http://" + server.Listener.Addr().String()}
-	cfg.Dir, cfg.PublicURL, cfg.Quick = t.TempDir(), g.url, true
-	box, err := sandbox.New(cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	server.Config.Handler = box.Handler()
-	server.Start()
-	t.Cleanup(func() {
-		server.Close()
-		if err := box.Close(); err != nil {
-			t.Error(err)
-		}
-	})
+	g := &graph{Server: sandboxed.Open(t, cfg, nil)}
 	films := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path != "/movie.mp4" {
 			http.NotFound(w, r)
@@ -58,22 +43,14 @@ func openGraph(t *testing.T, cfg sandbox.Config) *graph {
 }
 
 func (g *graph) as(token string) *instagram.Client {
-	return instagram.New(instagram.Config{BaseURL: g.url + "/instagram/v25.0", UserID: account, Token: token})
+	return instagram.New(instagram.Config{BaseURL: g.URL + "/instagram/v25.0", UserID: account, Token: token})
 }
 
 // fail makes the next call of a kind go wrong.
 func (g *graph) fail(t *testing.T, f sandbox.Fault) {
 	t.Helper()
 	f.Provider, f.Count = "instagram", 1
-	raw, err := json.Marshal(f)
-	if err != nil {
-		t.Fatal(err)
-	}
-	resp, err := http.Post(g.url+"/admin/faults", "application/json", bytes.NewReader(raw))
-	if err != nil || resp.StatusCode != http.StatusNoContent {
-		t.Fatalf("set fault: %v, %v", resp, err)
-	}
-	resp.Body.Close()
+	g.Fail(t, f)
 }
 
 // made returns a container once its status is as wanted.

@@ -1,17 +1,15 @@
 package openai_test
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
-	"net/http"
-	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
 
 	"castad/internal/fault"
 	"castad/internal/testkit"
+	"castad/internal/testkit/sandboxed"
 	"castad/providers"
 	"castad/providers/openai"
 	"castad/providers/sandbox"
@@ -20,31 +18,18 @@ import (
 // model is the sandbox's OpenAI and a client of it.
 type model struct {
 	*openai.Client
-	url string
+	*sandboxed.Server
 }
 
 func openModel(t *testing.T, durations sandbox.Durations) *model {
 	t.Helper()
-	server := httptest.NewUnstartedServer(nil)
-	m := &model{url: "http://" + server.Listener.Addr().String()}
-	box, err := sandbox.New(sandbox.Config{Dir: t.TempDir(), PublicURL: m.url, Quick: true, Durations: durations})
-	if err != nil {
-		t.Fatal(err)
-	}
-	server.Config.Handler = box.Handler()
-	server.Start()
-	t.Cleanup(func() {
-		server.Close()
-		if err := box.Close(); err != nil {
-			t.Error(err)
-		}
-	})
+	m := &model{Server: sandboxed.Open(t, sandbox.Config{Durations: durations}, nil)}
 	m.Client = m.as("key")
 	return m
 }
 
 func (m *model) as(key string) *openai.Client {
-	return openai.New(openai.Config{BaseURL: m.url + "/openai/v1", Key: key, Now: func() time.Time { return morning }})
+	return openai.New(openai.Config{BaseURL: m.URL + "/openai/v1", Key: key, Now: func() time.Time { return morning }})
 }
 
 // morning is when the client thinks it is.
@@ -54,15 +39,7 @@ var morning = time.Date(2026, 11, 24, 9, 0, 0, 0, time.UTC)
 func (m *model) fail(t *testing.T, f sandbox.Fault) {
 	t.Helper()
 	f.Provider, f.Count = "openai", 1
-	raw, err := json.Marshal(f)
-	if err != nil {
-		t.Fatal(err)
-	}
-	resp, err := http.Post(m.url+"/admin/faults", "application/json", bytes.NewReader(raw))
-	if err != nil || resp.StatusCode != http.StatusNoContent {
-		t.Fatalf("set fault: %v, %v", resp, err)
-	}
-	resp.Body.Close()
+	m.Fail(t, f)
 }
 
 // verse asks for a title and lines, as section 3 does.

@@ -2,27 +2,21 @@ package openai_test
 
 import (
 	"context"
-	"encoding/json"
-	"net/http"
 	"net/http/httptest"
 	"testing"
 	"time"
 
 	"castad/internal/fault"
+	"castad/internal/testkit/sandboxed"
 	"castad/providers"
 	"castad/providers/openai"
 	"castad/providers/sandbox"
 )
 
 // onSandbox returns a client of a sandbox whose answers take a while.
-func onSandbox(t *testing.T, takes time.Duration) (*openai.Client, *httptest.Server) {
+func onSandbox(t *testing.T, takes time.Duration) (*openai.Client, *sandboxed.Server) {
 	t.Helper()
-	s, err := sandbox.New(sandbox.Config{Dir: t.TempDir(), Quick: true, Durations: sandbox.Durations{Answer: takes}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	server := httptest.NewServer(s.Handler())
-	t.Cleanup(func() { server.Close(); s.Close() })
+	server := sandboxed.Open(t, sandbox.Config{Durations: sandbox.Durations{Answer: takes}}, nil)
 	return openai.New(openai.Config{BaseURL: server.URL + "/openai/v1", Key: "sk"}), server
 }
 
@@ -73,22 +67,9 @@ func waited(t *testing.T, client *openai.Client, conversation string) string {
 	}
 }
 
-func calls(t *testing.T, server *httptest.Server) int {
+func calls(t *testing.T, server *sandboxed.Server) int {
 	t.Helper()
-	resp, err := http.Get(server.URL + "/bill")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	var bill struct {
-		Providers map[string]struct {
-			Calls int `json:"calls"`
-		} `json:"providers"`
-	}
-	if err := json.NewDecoder(resp.Body).Decode(&bill); err != nil {
-		t.Fatal(err)
-	}
-	return bill.Providers["openai"].Calls
+	return server.Bill(t).Providers["openai"].Calls
 }
 
 func TestLook_ReadsEachStateOfAConversation(t *testing.T) {

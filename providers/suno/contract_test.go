@@ -1,7 +1,6 @@
 package suno_test
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -14,6 +13,7 @@ import (
 
 	"castad/internal/fault"
 	"castad/internal/testkit"
+	"castad/internal/testkit/sandboxed"
 	"castad/providers"
 	"castad/providers/sandbox"
 	"castad/providers/suno"
@@ -22,7 +22,7 @@ import (
 // studio is the sandbox's Suno, a client of it, and whoever gets the callbacks.
 type studio struct {
 	*suno.Client
-	url  string
+	*sandboxed.Server
 	hook string
 
 	mu    sync.Mutex
@@ -31,50 +31,29 @@ type studio struct {
 
 func openStudio(t *testing.T, cfg sandbox.Config) *studio {
 	t.Helper()
-	server := httptest.NewUnstartedServer(nil)
-	s := &studio{url: "http://" + server.Listener.Addr().String()}
-	cfg.Dir, cfg.PublicURL, cfg.Quick = t.TempDir(), s.url, true
-	box, err := sandbox.New(cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	server.Config.Handler = box.Handler()
-	server.Start()
+	s := &studio{}
 	hooks := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
 		s.mu.Lock()
 		s.calls = append(s.calls, body)
 		s.mu.Unlock()
 	}))
-	t.Cleanup(func() {
-		server.Close()
-		if err := box.Close(); err != nil {
-			t.Error(err)
-		}
-		hooks.Close()
-	})
+	t.Cleanup(hooks.Close) // after the sandbox, which may be calling
+	s.Server = sandboxed.Open(t, cfg, nil)
 	s.hook = hooks.URL + "/9f8c"
 	s.Client = s.as("key")
 	return s
 }
 
 func (s *studio) as(key string) *suno.Client {
-	return suno.New(suno.Config{BaseURL: s.url + "/suno", Key: key})
+	return suno.New(suno.Config{BaseURL: s.URL + "/suno", Key: key})
 }
 
 // fail makes the next call of a kind go wrong.
 func (s *studio) fail(t *testing.T, f sandbox.Fault) {
 	t.Helper()
 	f.Provider, f.Count = "suno", 1
-	raw, err := json.Marshal(f)
-	if err != nil {
-		t.Fatal(err)
-	}
-	resp, err := http.Post(s.url+"/admin/faults", "application/json", bytes.NewReader(raw))
-	if err != nil || resp.StatusCode != http.StatusNoContent {
-		t.Fatalf("set fault: %v, %v", resp, err)
-	}
-	resp.Body.Close()
+	s.Fail(t, f)
 }
 
 func (s *studio) order() providers.SongOrder {
@@ -129,13 +108,8 @@ func (s *studio) called(t *testing.T, kind string) string {
 // credits is what is left on the account.
 func (s *studio) credits(t *testing.T) float64 {
 	t.Helper()
-	resp, err := http.Get(s.url + "/suno/api/v1/generate/credit")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
 	var out struct{ Data float64 }
-	if err := json.NewDecoder(resp.Body).Decode(&out); err != nil {
+	if err := json.Unmarshal(s.Get(t, s.URL+"/suno/api/v1/generate/credit"), &out); err != nil {
 		t.Fatal(err)
 	}
 	return out.Data
@@ -326,13 +300,7 @@ func TestContract_NobodyTakesTheCallback(t *testing.T) {
 		t.Fatal(err)
 	}
 	testkit.Eventually(t, "the callback is given up", func() bool {
-		resp, err := http.Get(s.url + "/suno/api/v1/generate/record-info?taskId=" + id)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer resp.Body.Close()
-		body, _ := io.ReadAll(resp.Body)
-		return strings.Contains(string(body), "CALLBACK_EXCEPTION")
+		return strings.Contains(string(s.Get(t, s.URL+"/suno/api/v1/generate/record-info?taskId="+id)), "CALLBACK_EXCEPTION")
 	})
 	if song := s.ended(t, id); song.Progress != providers.Done || len(song.Clips) != 2 {
 		t.Errorf("song %+v", song)

@@ -2,16 +2,14 @@ package youtube_test
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
 	"io"
-	"net/http"
-	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
 
 	"castad/internal/fault"
+	"castad/internal/testkit/sandboxed"
 	"castad/providers"
 	"castad/providers/sandbox"
 	"castad/providers/youtube"
@@ -23,31 +21,18 @@ var noon = time.Date(2026, 11, 24, 20, 0, 0, 0, time.UTC)
 // site is the sandbox's YouTube and a client of its channel.
 type site struct {
 	*youtube.Client
-	url string
+	*sandboxed.Server
 }
 
 func openSite(t *testing.T, durations sandbox.Durations) *site {
 	t.Helper()
-	server := httptest.NewUnstartedServer(nil)
-	s := &site{url: "http://" + server.Listener.Addr().String()}
-	box, err := sandbox.New(sandbox.Config{Dir: t.TempDir(), PublicURL: s.url, Quick: true, Durations: durations})
-	if err != nil {
-		t.Fatal(err)
-	}
-	server.Config.Handler = box.Handler()
-	server.Start()
-	t.Cleanup(func() {
-		server.Close()
-		if err := box.Close(); err != nil {
-			t.Error(err)
-		}
-	})
+	s := &site{Server: sandboxed.Open(t, sandbox.Config{Durations: durations}, nil)}
 	s.Client = s.as("refresh", "secret")
 	return s
 }
 
 func (s *site) as(refresh, secret string) *youtube.Client {
-	return youtube.New(youtube.Config{APIURL: s.url + "/youtube", TokenURL: s.url + "/google/token", WatchURL: s.url + "/youtube",
+	return youtube.New(youtube.Config{APIURL: s.URL + "/youtube", TokenURL: s.URL + "/google/token", WatchURL: s.URL + "/youtube",
 		ClientID: "id", ClientSecret: secret, RefreshToken: refresh, ChunkBytes: 256 << 10, Tries: 3, Pause: time.Microsecond,
 		Now: func() time.Time { return noon }})
 }
@@ -55,15 +40,7 @@ func (s *site) as(refresh, secret string) *youtube.Client {
 func (s *site) fail(t *testing.T, count int, f sandbox.Fault) {
 	t.Helper()
 	f.Provider, f.Count = "youtube", count
-	raw, err := json.Marshal(f)
-	if err != nil {
-		t.Fatal(err)
-	}
-	resp, err := http.Post(s.url+"/admin/faults", "application/json", bytes.NewReader(raw))
-	if err != nil || resp.StatusCode != http.StatusNoContent {
-		t.Fatalf("set fault: %v, %v", resp, err)
-	}
-	resp.Body.Close()
+	s.Fail(t, f)
 }
 
 var (
@@ -91,13 +68,8 @@ func (s *site) sent(t *testing.T, session string) providers.Published {
 	if err != nil {
 		t.Fatal(err)
 	}
-	resp, err := http.Get(s.url + "/files/videos/" + video.ID + ".mp4")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	if got, err := io.ReadAll(resp.Body); err != nil || !bytes.Equal(got, film) {
-		t.Errorf("YouTube has %d bytes of %d, %v", len(got), len(film), err)
+	if got := s.Get(t, s.URL+"/files/videos/"+video.ID+".mp4"); !bytes.Equal(got, film) {
+		t.Errorf("YouTube has %d bytes of %d", len(got), len(film))
 	}
 	return video
 }
@@ -161,15 +133,7 @@ func TestContract_LastAnswerLost(t *testing.T) {
 	if _, err := s.Send(t.Context(), session, int64(len(film)), opened); err == nil || fault.Classified(err) {
 		t.Fatalf("without any answer: %v", err)
 	}
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodDelete, s.url+"/admin/faults", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	resp.Body.Close()
+	s.Mend(t)
 	video := s.sent(t, session)
 	if found, ok, err := s.Find(t.Context(), post.Mark); found != video || !ok || err != nil {
 		t.Errorf("found %+v, %t, %v", found, ok, err)

@@ -9,12 +9,15 @@ import (
 	"github.com/openai/openai-go/v3"
 	"github.com/openai/openai-go/v3/option"
 	"github.com/openai/openai-go/v3/responses"
+
+	"castad/internal/testkit/sandboxed"
+	"castad/providers/sandbox"
 )
 
 // model returns OpenAI's own client on the sandbox, used as its README shows.
 func model(t *testing.T, key string) openai.Client {
 	t.Helper()
-	return openai.NewClient(option.WithAPIKey(key), option.WithBaseURL(open(t)+"/openai/v1"), option.WithMaxRetries(0))
+	return openai.NewClient(option.WithAPIKey(key), option.WithBaseURL(sandboxed.Open(t, sandbox.Config{}, nil).URL+"/openai/v1"), option.WithMaxRetries(0))
 }
 
 var schema = map[string]any{"type": "object", "additionalProperties": false, "required": []string{"title", "lines"}, "properties": map[string]any{

@@ -3,9 +3,7 @@ package clients
 import (
 	"bytes"
 	"errors"
-	"io"
 	"net/http"
-	"net/http/httptest"
 	"strings"
 	"testing"
 
@@ -14,40 +12,21 @@ import (
 	"google.golang.org/api/option"
 	"google.golang.org/api/youtube/v3"
 
+	"castad/internal/testkit/sandboxed"
 	"castad/providers/sandbox"
 )
 
-// open returns the address of a sandbox.
-func open(t *testing.T) string {
+// channel returns Google's own client on a sandbox, and the sandbox.
+func channel(t *testing.T, refresh string) (*youtube.Service, *sandboxed.Server) {
 	t.Helper()
-	server := httptest.NewUnstartedServer(nil)
-	url := "http://" + server.Listener.Addr().String()
-	box, err := sandbox.New(sandbox.Config{Dir: t.TempDir(), PublicURL: url, Quick: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	server.Config.Handler = box.Handler()
-	server.Start()
-	t.Cleanup(func() {
-		server.Close()
-		if err := box.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return url
-}
-
-// channel returns Google's own client on a sandbox, and the sandbox's address.
-func channel(t *testing.T, refresh string) (*youtube.Service, string) {
-	t.Helper()
-	url := open(t)
-	conf := oauth2.Config{ClientID: "id", ClientSecret: "secret", Endpoint: oauth2.Endpoint{TokenURL: url + "/google/token", AuthStyle: oauth2.AuthStyleInParams}}
+	box := sandboxed.Open(t, sandbox.Config{}, nil)
+	conf := oauth2.Config{ClientID: "id", ClientSecret: "secret", Endpoint: oauth2.Endpoint{TokenURL: box.URL + "/google/token", AuthStyle: oauth2.AuthStyleInParams}}
 	tokens := conf.TokenSource(t.Context(), &oauth2.Token{RefreshToken: refresh})
-	service, err := youtube.NewService(t.Context(), option.WithTokenSource(tokens), option.WithEndpoint(url+"/youtube/"))
+	service, err := youtube.NewService(t.Context(), option.WithTokenSource(tokens), option.WithEndpoint(box.URL+"/youtube/"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return service, url
+	return service, box
 }
 
 func post(title string) *youtube.Video {
@@ -60,7 +39,7 @@ func post(title string) *youtube.Video {
 // Larger files go in a session of POSTed chunks, smaller ones in one request of two parts.
 func TestYouTube_UploadsOfEverySize(t *testing.T) {
 	t.Parallel()
-	service, url := channel(t, "refresh")
+	service, box := channel(t, "refresh")
 	for name, size := range map[string]int{"many chunks": 5*googleapi.MinUploadChunkSize + 17, "whole chunks": 2 * googleapi.MinUploadChunkSize, "one request": 1000} {
 		film := bytes.Repeat([]byte("x"), size)
 		video, err := service.Videos.Insert([]string{"snippet", "status"}, post("숲속펜션 "+name)).
@@ -68,7 +47,7 @@ func TestYouTube_UploadsOfEverySize(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
-		if got := kept(t, url+"/files/videos/"+video.Id+".mp4"); !bytes.Equal(got, film) {
+		if got := box.Get(t, box.URL+"/files/videos/"+video.Id+".mp4"); !bytes.Equal(got, film) {
 			t.Errorf("%s: %d bytes of %d arrived", name, len(got), len(film))
 		}
 		list, err := service.Videos.List([]string{"snippet", "status", "processingDetails"}).Id(video.Id).Do()
@@ -80,20 +59,6 @@ func TestYouTube_UploadsOfEverySize(t *testing.T) {
 			t.Errorf("%s: %+v, %+v", name, v.Snippet, v.Status)
 		}
 	}
-}
-
-func kept(t *testing.T, url string) []byte {
-	t.Helper()
-	resp, err := http.Get(url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	if err != nil || resp.StatusCode != http.StatusOK {
-		t.Fatalf("get %s: %d, %v", url, resp.StatusCode, err)
-	}
-	return body
 }
 
 // The channel's uploads are found by way of its playlist, page by page.
