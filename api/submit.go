@@ -202,8 +202,8 @@ func (s *server) manualSource(p placeInput) (store.Source, error) {
 	return store.Source{Manual: &m}, nil
 }
 
-// latestPublish keeps a planned publication within the 30 days for which the language model's answers and the video can
-// be had (docs of OpenAI and Creatomate), with days to spare for what goes wrong.
+// latestPublish is within the 30 days for which the language model's answer and the renderer's file can be had again (docs of
+// OpenAI and Creatomate), should text or video have to be read anew, with days to spare for what goes wrong.
 const latestPublish = 25 * 24 * time.Hour
 
 func targetsOf(list []targetInput) ([]store.Target, error) {

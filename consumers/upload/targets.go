@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -62,7 +63,7 @@ type step struct {
 // in its row, and the run ends when the last one has ended.
 func (s *Stage) publish(ctx context.Context, c store.Claim, video store.Video, uploads []store.SocialUpload) (worker.Outcome[[]store.SocialUpload], error) {
 	var none worker.Outcome[[]store.SocialUpload]
-	before := append([]store.SocialUpload(nil), uploads...)
+	before := slices.Clone(uploads)
 	if anew := c.Attempt == 1 && !c.Resumed; anew {
 		reopen(uploads)
 	}

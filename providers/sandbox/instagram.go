@@ -28,9 +28,9 @@ type container struct {
 func (s *Server) routeInstagram(on router, m *http.ServeMux) {
 	on("POST /instagram/{v}/{user}/media", "instagram", "create", s.createContainer)
 	on("POST /instagram/{v}/{user}/media_publish", "instagram", "publish", s.publishReel)
-	on("GET /instagram/{v}/{user}/content_publishing_limit", "instagram", "limit", s.publishingLimit)
-	on("GET /instagram/{v}/{user}/media", "instagram", "list", s.listReels)
-	on("GET /instagram/{v}/{id}", "instagram", "read", s.readGraph)
+	on("GET /instagram/{v}/{user}/content_publishing_limit", "instagram", "limit", graphReading(s.publishingLimit))
+	on("GET /instagram/{v}/{user}/media", "instagram", "list", graphReading(s.listReels))
+	on("GET /instagram/{v}/{id}", "instagram", "read", graphReading(s.readGraph))
 	m.HandleFunc("GET /instagram/reel/{id}", s.showReel)
 }
 
@@ -60,6 +60,15 @@ func graphForm(w http.ResponseWriter, r *http.Request) (func(string) string, boo
 		return nil, false
 	}
 	return get, true
+}
+
+// graphReading refuses reads without a token.
+func graphReading(next http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if _, ok := graphForm(w, r); ok {
+			next(w, r)
+		}
+	}
 }
 
 func (s *Server) createContainer(w http.ResponseWriter, r *http.Request) {
@@ -172,9 +181,6 @@ func (c container) charge() charge {
 }
 
 func (s *Server) publishingLimit(w http.ResponseWriter, r *http.Request) {
-	if _, ok := graphForm(w, r); !ok {
-		return
-	}
 	used := 0
 	for _, id := range s.containers.recent(1000) {
 		row, _ := s.containers.find(id)
@@ -194,9 +200,6 @@ func (s *Server) mediaObject(row container) object {
 }
 
 func (s *Server) listReels(w http.ResponseWriter, r *http.Request) {
-	if _, ok := graphForm(w, r); !ok {
-		return
-	}
 	limit, err := strconv.Atoi(r.URL.Query().Get("limit"))
 	if err != nil || limit < 1 || limit > 100 {
 		limit = 25
@@ -226,9 +229,6 @@ func (s *Server) listReels(w http.ResponseWriter, r *http.Request) {
 
 // readGraph reads a container, a post, or the account ("me").
 func (s *Server) readGraph(w http.ResponseWriter, r *http.Request) {
-	if _, ok := graphForm(w, r); !ok {
-		return
-	}
 	id := r.PathValue("id")
 	if id == "me" {
 		writeJSON(w, 200, object{"id": "17841400000000001", "user_id": "17841400000000001", "username": "sandbox", "name": "Sandbox", "account_type": "BUSINESS"})

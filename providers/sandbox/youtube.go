@@ -142,13 +142,13 @@ func (s *Server) startUpload(w http.ResponseWriter, r *http.Request) {
 		googleError(w, 401, "global", "authError", "Invalid Credentials")
 		return
 	case r.URL.Query().Get("uploadType") != "resumable" || err != nil:
-		googleError(w, 400, "global", "badRequest", "The sandbox takes resumable uploads with JSON metadata only.")
+		googleError(w, 400, "global", "badRequest", "The sandbox takes resumable and multipart uploads with JSON metadata only.")
 		return
 	}
 	if !s.admit(w, r, &row) {
 		return
 	}
-	id, err := s.sessions.add(func(n uint64) (string, session) { return "AEnB2U" + hexID("session", n), row })
+	id, err := s.newSession(row)
 	if err != nil {
 		googleError(w, 500, "global", "backendError", err.Error())
 		return
@@ -156,6 +156,10 @@ func (s *Server) startUpload(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("X-Guploader-Uploadid", id)
 	w.Header().Set("Location", s.cfg.PublicURL+"/youtube/upload/youtube/v3/videos?uploadType=resumable&part=snippet,status&upload_id="+id)
 	w.WriteHeader(200)
+}
+
+func (s *Server) newSession(row session) (id string, err error) {
+	return s.sessions.add(func(n uint64) (string, session) { return "AEnB2U" + hexID("session", n), row })
 }
 
 // admit checks the metadata and the quota, and fills in what the session will come to.
@@ -206,7 +210,7 @@ func (s *Server) uploadAtOnce(w http.ResponseWriter, r *http.Request) {
 	case !s.admit(w, r, &row):
 		return
 	}
-	id, err := s.sessions.add(func(n uint64) (string, session) { return "AEnB2U" + hexID("session", n), row })
+	id, err := s.newSession(row)
 	if err == nil {
 		err = s.keepWhole(id, file)
 	}
